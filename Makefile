@@ -1,0 +1,55 @@
+# shadow-agent: every command a developer needs. `make help` lists them.
+
+PY := .venv/bin/python
+TAP := agent/shadow_agent/kernel/objects/tap.bpf.o
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bpf demo test check fmt bench mutants docs lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: Debian packages (as root), .venv, the BPF object
+	@scripts/setup
+	@$(MAKE) --no-print-directory bpf
+
+bpf: $(TAP) ## compile the BPF tap into the package
+	@:
+
+$(TAP): $(wildcard bpf/*.c bpf/*.h) hatch_build.py
+	@test -x $(PY) || { echo 'make: no .venv here (fix: make setup)' >&2; exit 1; }
+	@$(PY) hatch_build.py $@
+
+demo: setup ## two nginx versions in namespaces, mirrored and compared (root)
+	@$(PY) -m tests.demo $(ARGS)
+
+test: setup ## every test (root); ARGS="-k name" goes to pytest
+	@$(PY) -m pytest -q $(ARGS)
+
+check: setup ## lint, formatting, types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+fmt: setup ## format, and fix what lint can fix
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+bench: setup ## measure coverage, CPU, memory and production's throughput (root)
+	@$(PY) -m tests.bench $(ARGS)
+
+mutants: setup ## break one promise after the other; each must turn its test red (root)
+	@$(PY) -m tests.mutants $(ARGS)
+
+docs: setup ## build the documentation into site/
+	@$(PY) -m mkdocs build --strict --quiet
+
+lock: setup ## resolve requirements.lock anew (ARGS="--upgrade" takes newer versions)
+	@$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	    --custom-compile-command "make lock" --quiet $(ARGS) -o requirements.lock
+
+clean: ## remove everything that was built or installed here
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out site $(TAP)
+	find agent tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,140 @@
+"""``shadow-agent attach``: mirror, compare, and say what was seen."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shadow_agent.cli.options import (
+    AllowSameInterface,
+    ConfigFile,
+    DataDir,
+    Debug,
+    Iface,
+    Port,
+    RuntimeDir,
+    Shadow,
+    ShadowIface,
+    User,
+)
+from shadow_agent.config import load, prepare_data_dir
+from shadow_agent.errors import ExitCode
+
+
+def attach(
+    allow_same_interface: AllowSameInterface = None,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    debug: Debug = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            "--duration", metavar="SECONDS", help="Stop after this long. Default: when told to."
+        ),
+    ] = None,
+    iface: Iface = None,
+    json: Annotated[
+        bool | None,
+        typer.Option("--json", help="Print one JSON object at the end instead of the summary."),
+    ] = None,
+    loader: Annotated[
+        str | None,
+        typer.Option(
+            "--loader",
+            metavar="auto|libbpf|bcc",
+            help="How the tap gets into the kernel: built at install (libbpf) or compiled now "
+            "(bcc). Default: auto, libbpf if it was built.",
+        ),
+    ] = None,
+    mechanism: Annotated[
+        str | None, typer.Option("--mechanism", metavar="auto|tcx|clsact", hidden=True)
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            "--methods",
+            metavar="GET,HEAD,...|all",
+            help="Methods to replay. Default: GET,HEAD,OPTIONS. What else comes is counted.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics", metavar="HOST:PORT", help="Serve Prometheus metrics there. Default: no."
+        ),
+    ] = None,
+    port: Port = None,
+    production_build: Annotated[
+        str | None,
+        typer.Option(
+            "--production-build", metavar="ID", help="Build id of production, for the records."
+        ),
+    ] = None,
+    requests: Annotated[
+        int | None,
+        typer.Option("--requests", metavar="N", help="Stop after N compared requests."),
+    ] = None,
+    require_shadow: Annotated[
+        bool | None,
+        typer.Option(
+            "--require-shadow", help="Exit with 4 when the shadow does not answer at the start."
+        ),
+    ] = None,
+    runtime_dir: RuntimeDir = None,
+    sample: Annotated[
+        float | None,
+        typer.Option(
+            "--sample",
+            metavar="FRACTION",
+            help="Share of the traffic to mirror, 0 to 1, chosen in the kernel. Default: 1.",
+        ),
+    ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            "--session",
+            metavar="KEY",
+            help="What holds one user's requests together: connection, header:NAME or "
+            "cookie:NAME. Default: connection.",
+        ),
+    ] = None,
+    shadow: Shadow = None,
+    shadow_build: Annotated[
+        str | None,
+        typer.Option(
+            "--shadow-build", metavar="ID", help="Build id of the shadow, for the records."
+        ),
+    ] = None,
+    shadow_iface: ShadowIface = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="NAME",
+            help="Name of the attachment, and of its [target.NAME] table. Default: from "
+            "interface and port, such as eth0-8080.",
+        ),
+    ] = None,
+    user: User = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", help="Worker processes, 1 to 16. Default: 1."),
+    ] = None,
+) -> ExitCode:
+    """Mirror a service's traffic to a shadow and compare the answers.
+
+    Copies the packets of PORT on IFACE in the kernel, replays the requests to the shadow, drops
+    its answers after comparing them, and accounts for every loss. The service is neither
+    restarted nor reconfigured, and a slow, dead or hostile shadow does not touch it.
+
+    --iface, --port and --shadow must be given, here or in the configuration file. Ctrl-C detaches,
+    drains and prints the summary.
+    """
+    flags = {name: value for name, value in locals().items() if name != "config"}
+    settings = load(flags, config)
+    prepare_data_dir(settings.data_dir)
+
+    from shadow_agent.daemon.supervisor import run  # noqa: PLC0415 - most of the package
+
+    return run(settings)

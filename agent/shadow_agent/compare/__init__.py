@@ -1,0 +1,1 @@
+"""Exchange × Replay → Comparison (pure)."""

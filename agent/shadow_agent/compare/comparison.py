@@ -1,0 +1,66 @@
+"""What both builds answered to one request, side by side."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shadow_agent.http.exchange import Exchange
+from shadow_agent.replay.reply import Outcome, Reply
+
+
+class Comparison(NamedTuple):
+    """One pair. Latencies in µs by kernel timestamps, from the request's last byte; None: unknown."""
+
+    outcome: Outcome
+    production_status: int
+    shadow_status: int | None  # None when the shadow sent no head
+    bodies_equal: bool | None  # None when one of them is not wholly known
+    production_first_us: float | None
+    shadow_first_us: float | None
+    production_last_us: float | None
+    shadow_last_us: float | None
+
+
+def compare(
+    exchange: Exchange, reply: Reply, times: tuple[int | None, int | None, int | None]
+) -> Comparison:
+    """Compare production's answered exchange with the shadow's reply.
+
+    ``times``: ns at which the request's last byte left for the shadow, and the answer's first
+    and last byte came in. Raises ValueError for an exchange that production did not answer.
+    """
+    status = exchange.status
+    outcome = reply.outcome
+    if status is None or outcome is None:
+        raise ValueError("both sides must be settled")
+    asked, first, last = times
+    whole = outcome is Outcome.ANSWERED
+    return Comparison(
+        outcome=outcome,
+        production_status=status,
+        shadow_status=reply.status if whole else None,
+        bodies_equal=_bodies_equal(exchange, reply) if whole else None,
+        production_first_us=_micros(exchange.request_ended_ts, exchange.response_first_ts),
+        shadow_first_us=_micros(asked, first) if whole else None,
+        production_last_us=_micros(exchange.request_ended_ts, exchange.response_last_ts),
+        shadow_last_us=_micros(asked, last) if whole else None,
+    )
+
+
+def _bodies_equal(exchange: Exchange, reply: Reply) -> bool | None:
+    length = exchange.response_body_len
+    if length is None:
+        return None
+    if length != reply.body_len:
+        return False
+    ours, theirs = exchange.response_body, reply.body
+    if ours is not None and theirs is not None:
+        return ours == theirs
+    return exchange.response_body_sha256 == reply.body_sha256
+
+
+def _micros(start: int | None, end: int | None) -> float | None:
+    if start is None or end is None:
+        return None
+    # an early answer begins before the request has ended: it took no time after it
+    return max(end - start, 0) / 1000

@@ -1,0 +1,34 @@
+"""Configuration: flags over a target's table over the file over defaults, frozen and validated.
+
+An error names the file or flag, the key, and the fix.
+"""
+
+from shadow_agent.config.dump import as_dict, as_toml
+from shadow_agent.config.host import check_data_dir, prepare_data_dir, unprivileged_user
+from shadow_agent.config.load import load, merge
+from shadow_agent.config.model import (
+    SAFE_METHODS,
+    Config,
+    Limits,
+    SessionKey,
+    SessionKind,
+    ShadowUrl,
+    endpoint,
+)
+
+__all__ = [
+    "SAFE_METHODS",
+    "Config",
+    "Limits",
+    "SessionKey",
+    "SessionKind",
+    "ShadowUrl",
+    "as_dict",
+    "as_toml",
+    "check_data_dir",
+    "endpoint",
+    "load",
+    "merge",
+    "prepare_data_dir",
+    "unprivileged_user",
+]

@@ -1,0 +1,64 @@
+"""The parts of a configuration that only this host can confirm: a writable folder, a user."""
+
+from __future__ import annotations
+
+import pwd
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from shadow_agent.errors import UsageError
+
+# In order of preference, when none is named.
+_USERS: Final = ("shadow-agent", "nobody")
+
+
+def prepare_data_dir(path: Path) -> None:
+    """Make the data directory and try a file in it. Raises UsageError."""
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        _probe(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def check_data_dir(path: Path) -> None:
+    """Whether ``prepare_data_dir`` would succeed, with nothing left behind. Raises UsageError."""
+    try:
+        _probe(next(one for one in (path, *path.parents) if one.exists()))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _probe(folder: Path) -> None:
+    # Permission bits say too little: root may write anywhere but on a read-only mount, a full
+    # disk, or below a file.
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+        probe.write(b"probe")
+        probe.flush()
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"--data-dir {path}: cannot write there: {error.strerror}",
+        "give a folder on a disk that is writable and has space",
+    )
+
+
+def unprivileged_user(name: str | None) -> pwd.struct_passwd:
+    """Whom the workers run as: the user named, else ``shadow-agent``, else ``nobody``.
+
+    Raises UsageError when there is no such user, or when it is root.
+    """
+    for one in _USERS if name is None else (name,):
+        try:
+            entry = pwd.getpwnam(one)
+        except KeyError:
+            continue
+        if entry.pw_uid == 0:
+            raise UsageError(f"--user {one}: has user id 0", "name a user without privileges")
+        return entry
+    raise UsageError(
+        f"--user {name or ' or '.join(_USERS)}: no such user",
+        "create one: useradd --system --no-create-home shadow-agent",
+    )

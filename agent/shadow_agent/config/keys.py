@@ -1,0 +1,78 @@
+"""Every key of the configuration: its name, the field it fills, and what it may hold.
+
+A key of the file and the flag of that name are one thing. ``-`` and ``_`` are the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any, Final, NamedTuple
+
+from shadow_agent.config import parse
+from shadow_agent.config.model import Limits
+from shadow_agent.errors import UsageError
+
+
+class Key(NamedTuple):
+    """A key's field of Config and the function from what was written to what is meant."""
+
+    field: str
+    convert: Callable[[object], Any]
+
+
+KEYS: Final[Mapping[str, Key]] = {
+    "allow-same-interface": Key("allow_same_interface", parse.flag),
+    "data-dir": Key("data_dir", parse.folder),
+    "debug": Key("debug", parse.flag),
+    "duration": Key("duration_s", parse.seconds),
+    "iface": Key("interfaces", parse.interfaces),
+    "json": Key("json", parse.flag),
+    "loader": Key("loader", parse.one_of("auto", "libbpf", "bcc")),
+    "mechanism": Key("mechanism", parse.one_of("auto", "tcx", "clsact")),
+    "methods": Key("methods", parse.methods),
+    "metrics": Key("metrics", parse.listen_address),
+    "port": Key("ports", parse.ports),
+    "production-build": Key("production_build", parse.build),
+    "requests": Key("requests", parse.whole(1)),
+    "require-shadow": Key("require_shadow", parse.flag),
+    "runtime-dir": Key("runtime_dir", parse.folder),
+    "sample": Key("sample", parse.fraction),
+    "session": Key("session", parse.session),
+    "shadow": Key("shadow", parse.shadow_url),
+    "shadow-build": Key("shadow_build", parse.build),
+    "shadow-iface": Key("shadow_interface", parse.interface),
+    "target": Key("target", parse.target),
+    "user": Key("user", parse.text),
+    "workers": Key("workers", parse.whole(1, parse.MAX_WORKERS)),
+}
+
+
+def _limit(name: str) -> Callable[[object], Any]:
+    if name == "ring_bytes":
+        return parse.ring_size
+    return parse.seconds if name.endswith("_s") else parse.whole(1)
+
+
+LIMITS: Final[Mapping[str, Key]] = {
+    one.name.replace("_", "-"): Key(one.name, _limit(one.name)) for one in fields(Limits)
+}
+
+
+def find(keys: Mapping[str, Key], written: str, where: str) -> Key:
+    """The key that was written, in ``keys``. Raises UsageError that names the nearest one."""
+    key = keys.get(written.replace("_", "-"))
+    if key is not None:
+        return key
+    near = get_close_matches(written.replace("_", "-"), keys, n=1)
+    fix = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(keys))}"
+    raise UsageError(f"{where}: unknown key {written}", fix)
+
+
+def convert(key: Key, value: object, where: str) -> Any:
+    """The value as its field holds it. Raises UsageError with ``where`` in front of the reason."""
+    try:
+        return key.convert(value)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from error

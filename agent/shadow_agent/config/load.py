@@ -1,0 +1,81 @@
+"""From flags and a file to a Config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from shadow_agent.config import file, parse
+from shadow_agent.config.file import NOTHING, File, Settings
+from shadow_agent.config.keys import KEYS, convert, find
+from shadow_agent.config.model import Config, Limits
+from shadow_agent.errors import UsageError
+
+_REQUIRED: Final = {"interfaces": "iface", "ports": "port", "shadow": "shadow"}
+
+# sun_path of unix(7) holds 108 bytes with the NUL.
+_MAX_SOCKET_PATH: Final = 107
+
+
+def load(flags: Mapping[str, object], path: Path | None = None) -> Config:
+    """The effective configuration: flags over the target's table over the file over defaults.
+
+    ``flags`` are named as on the command line, with ``-`` or ``_``; None is a flag not given.
+    ``path`` is ``--config``; without it the system's file counts, if there is one.
+    Raises UsageError.
+    """
+    settings, found = merge(flags, path)
+    missing = [flag for field, flag in _REQUIRED.items() if field not in settings.values]
+    if missing:
+        raise _incomplete(missing, path, found)
+    values = dict(settings.values)
+    values.setdefault("target", parse.default_target(values["interfaces"], values["ports"]))
+    config = Config(**values, limits=Limits(**settings.limits))
+    _check_together(config)
+    return config
+
+
+def merge(flags: Mapping[str, object], path: Path | None = None) -> tuple[Settings, File]:
+    """What is set, perhaps incompletely, and the file behind it. Raises UsageError."""
+    given = {}
+    for written, value in flags.items():
+        if value is None or value == []:  # how typer says "not given"
+            continue
+        flag = f"--{written.replace('_', '-')}"
+        key = find(KEYS, written, flag)
+        given[key.field] = convert(key, value, flag)
+    found = file.read(path)
+    name = given.get("target", found.settings.values.get("target"))
+    table = found.targets.get(str(name), NOTHING)
+    return Settings(given, {}).over(table).over(found.settings), found
+
+
+def _incomplete(missing: list[str], path: Path | None, found: File) -> UsageError:
+    names = " and ".join(f"--{flag}" for flag in missing)
+    where = path or file.SYSTEM_FILE
+    if found.targets:
+        # most likely the rest is in a table that was not chosen
+        fix = f"or choose one of its targets with --target: {', '.join(sorted(found.targets))}"
+    else:
+        fix = f"or write {', '.join(missing)} into {where}"
+    return UsageError(f"missing {names}", f"give it on the command line, {fix}")
+
+
+def _check_together(config: Config) -> None:
+    """What no value shows by itself. Raises UsageError."""
+    if config.shadow_interface in config.interfaces and not config.allow_same_interface:
+        raise UsageError(
+            f"--shadow-iface {config.shadow_interface}: is the tapped interface",
+            "give the shadow an interface of its own, or say --allow-same-interface",
+        )
+    socket = config.runtime_dir / f"{config.target}.sock"
+    if len(str(socket).encode()) > _MAX_SOCKET_PATH:
+        raise UsageError(
+            f"{socket}: too long for a socket, which may have {_MAX_SOCKET_PATH} bytes",
+            "give a shorter --target or --runtime-dir",
+        )
+    if config.limits.max_held_bytes_per_flow > config.limits.max_held_bytes:
+        raise UsageError(
+            "limits: max-held-bytes-per-flow is above max-held-bytes", "raise the latter"
+        )

@@ -1,0 +1,130 @@
+"""What an attachment is told to do: frozen values, valid once they exist.
+
+Durations are in seconds, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal
+
+LoaderName = Literal["auto", "libbpf", "bcc"]
+MechanismName = Literal["auto", "tcx", "clsact"]
+
+# Safe by RFC 9110: replaying them changes nothing in a service that keeps to it.
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowUrl:
+    """Where the candidate listens: a name or an address (IPv6 without brackets) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """The URL as ``--shadow`` takes it."""
+        return f"http://{endpoint(self.host.replace('%', '%25'), self.port)}"
+
+
+class SessionKind(StrEnum):
+    """What holds the requests of one user together."""
+
+    # Requests of one production connection.
+    CONNECTION = "connection"
+    # Requests with the same value of a header.
+    HEADER = "header"
+    # Requests with the same value of a cookie.
+    COOKIE = "cookie"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """How exchanges are told apart by session; ``name`` of the header or cookie, else empty."""
+
+    kind: SessionKind = SessionKind.CONNECTION
+    name: str = ""
+
+    def __str__(self) -> str:
+        """As the configuration takes it: ``connection``, ``header:X-User``, ``cookie:sid``."""
+        return f"{self.kind}:{self.name}" if self.name else str(self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds memory and time. Each field says what happens to what is over it."""
+
+    # One worker's ring: a power of two. Above some MiB it leaves the cache and costs production.
+    # A full ring loses the record: packets.ring_full.
+    ring_bytes: int = 2 << 20
+    # Flows one worker tracks; the one used longest ago is evicted: segments.evicted.
+    max_flows: int = 100_000
+    # Out-of-order bytes held back, per flow and in one worker; over it they become a gap.
+    max_held_bytes_per_flow: int = 1 << 20
+    max_held_bytes: int = 64 << 20
+    # Request line and headers; nginx and Apache stop at 8 to 64 KiB. Over it: requests.oversize.
+    max_head_bytes: int = 64 << 10
+    # A flow silent for this long is evicted.
+    flow_idle_s: float = 600.0
+    # How long a hole is waited for before it is a gap.
+    hold_s: float = 2.0
+    # From a request's head to the end of its exchange; over it: exchanges.unanswered.
+    request_deadline_s: float = 60.0
+    # Deadlines on the shadow; over one: compared, with the outcome timeout.
+    connect_timeout_s: float = 1.0
+    first_byte_timeout_s: float = 10.0
+    whole_timeout_s: float = 30.0
+    # An unused shadow connection is closed, before most servers (60 to 75 s) would close it.
+    idle_close_s: float = 15.0
+    # Shadow connections of one worker; over it: replay.shed.connections.
+    max_connections: int = 1024
+    # Requests waiting on one shadow connection; over it: replay.shed.queue_full.
+    max_queue: int = 64
+    # How long a request may wait there; over it: replay.shed.age.
+    max_queue_age_s: float = 5.0
+    # Bytes waiting on one shadow connection; over it: replay.shed.backlog_bytes.
+    max_backlog_bytes: int = 4 << 20
+    # After detaching, how long open exchanges may take to finish.
+    drain_s: float = 5.0
+    # Endpoints told apart in the summary; the rest is summed under one name.
+    max_endpoints: int = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One attachment. ``load`` makes and checks it."""
+
+    interfaces: tuple[str, ...]
+    ports: tuple[int, ...]
+    shadow: ShadowUrl
+    target: str
+    shadow_interface: str | None = None
+    sample: float = 1.0
+    duration_s: float | None = None
+    requests: int | None = None
+    # None: every method is replayed.
+    methods: frozenset[str] | None = SAFE_METHODS
+    workers: int = 1
+    data_dir: Path = Path("/var/lib/shadow-agent")
+    # Where metrics are served: host (IPv6 without brackets) and port.
+    metrics: tuple[str, int] | None = None
+    loader: LoaderName = "auto"
+    json: bool = False
+    allow_same_interface: bool = False
+    require_shadow: bool = False
+    mechanism: MechanismName = "auto"
+    # None: ``shadow-agent`` if there is such a user, else ``nobody``; see ``unprivileged_user``.
+    user: str | None = None
+    runtime_dir: Path = Path("/run/shadow-agent")
+    session: SessionKey = SessionKey()
+    production_build: str = "unknown"
+    shadow_build: str = "unknown"
+    limits: Limits = field(default_factory=Limits)
+    debug: bool = False
+
+
+def endpoint(host: str, port: int) -> str:
+    """``host:port``, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,1 @@
+"""Composition root: supervisor, workers, signals, privilege drop, control socket."""

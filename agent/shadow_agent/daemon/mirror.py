@@ -1,0 +1,267 @@
+"""One worker's path from segments to comparisons: assemble, decide, replay, compare, count."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from shadow_agent.compare.comparison import compare
+from shadow_agent.flow.segment import Segment
+from shadow_agent.http.assembler import Assembler
+from shadow_agent.http.counts import RequestOutcome, Unanswered
+from shadow_agent.http.exchange import (
+    Event,
+    Exchange,
+    ExchangeEnded,
+    FlowClosed,
+    RequestBodySeen,
+    RequestEnded,
+    RequestHeadSeen,
+)
+from shadow_agent.policy.decision import Policy
+from shadow_agent.policy.session import session_of
+from shadow_agent.replay.pool import ShadowPool
+from shadow_agent.replay.replay import Replay
+from shadow_agent.replay.reply import Outcome
+from shadow_agent.replay.timeline import Timeline
+from shadow_agent.telemetry import reasons
+from shadow_agent.telemetry.ledger import (
+    Exchanges,
+    Ledger,
+    Pairs,
+    Records,
+    Requests,
+    Segments,
+)
+from shadow_agent.telemetry.ledger import Replay as ReplayLine
+from shadow_agent.telemetry.tally import Tally
+
+_OUTCOMES: Final = {outcome: reasons.Outcome[outcome.name] for outcome in Outcome}
+_Times = tuple[int | None, int | None, int | None]
+_NO_TIMES: Final[_Times] = (None, None, None)
+
+
+class Session(NamedTuple):
+    """What tells sessions apart: "connection", or a header or cookie by name."""
+
+    kind: str
+    name: str
+
+
+class Mirror:
+    """Composes the rooms; owns no socket and no clock."""
+
+    def __init__(
+        self, assembler: Assembler, policy: Policy, pool: ShadowPool, tally: Tally, session: Session
+    ) -> None:
+        """The pool must report its finished replays to ``on_done``."""
+        self._assembler = assembler
+        self._policy = policy
+        self._pool = pool
+        self._tally = tally
+        self._session = session
+        self._finished: list[tuple[Replay, Timeline]] = []
+        self._answered: set[Replay] = set()  # by the shadow, and production is still at it
+        self._compared = 0
+        self._uncomparable: dict[str, int] = {}
+        self.packets = 0  # of the service, read from the ring
+
+    @property
+    def started(self) -> int:
+        """Requests whose first byte was seen."""
+        return self._assembler.requests.started
+
+    @property
+    def busy(self) -> bool:
+        """Some pair may still become whole without another packet of production."""
+        return bool(self._finished) or self._pool.busy
+
+    def on_production(self, segment: Segment) -> None:
+        """A record of the production-side tap."""
+        for event in self._assembler.push(segment):
+            self._handle(event)
+
+    def on_done(self, replay: Replay, timeline: Timeline) -> None:
+        """The pool: a replay that was sent has ended. Its records may still be in the ring."""
+        self._finished.append((replay, timeline))
+
+    def take_finished(self) -> list[tuple[Replay, Timeline]]:
+        """Replays that ended before now; ``settle`` them once the ring has been read."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def settle(self, finished: list[tuple[Replay, Timeline]]) -> None:
+        """Look up their kernel times and compare those that production has answered."""
+        for replay, timeline in finished:
+            replay.times = self._times(replay, timeline)
+            if replay.production_ended:
+                self._pair(replay)
+            else:
+                self._answered.add(replay)
+
+    def expire(self, now: int) -> None:
+        """Once a second or so; ``now`` is CLOCK_MONOTONIC ns."""
+        for event in self._assembler.expire(now):
+            self._handle(event)
+
+    def pause(self, now: int) -> None:
+        """The off switch: production's open exchanges end unseen, nothing more goes out."""
+        self._policy.paused = True
+        self._pool.refuse_waiting()
+        for event in self._assembler.close(Unanswered.PAUSED, now):
+            self._handle(event)
+
+    def resume(self) -> None:
+        """Mirroring goes on with the next request of each flow."""
+        self._policy.paused = False
+
+    def drain(self, now: int) -> None:
+        """The end: whatever is open is named and closed."""
+        self._pool.drain()
+        for event in self._assembler.close(Unanswered.DRAINED, now):
+            self._handle(event)
+        self.settle(self.take_finished())
+        for replay in list(self._answered):
+            self._pair(replay)
+
+    def ledger(self) -> Ledger:
+        """The user side of the ledger, now."""
+        requests, exchanges = self._assembler.requests, self._assembler.exchanges
+        segments, replay = self._assembler.segments, self._pool.counts
+        read = self.packets
+        return Ledger(
+            records=Records(read=read),
+            segments=Segments(
+                read=read,
+                used=segments.used,
+                duplicate=segments.duplicate,
+                out_of_window=segments.out_of_window,
+                unaligned=segments.unaligned,
+                evicted=segments.evicted,
+                not_http={
+                    "tls": segments.not_http_tls,
+                    "h2": segments.not_http_h2,
+                    "upgraded": segments.not_http_upgraded,
+                    "other": segments.not_http_other,
+                },
+                held=segments.held,
+            ),
+            requests=Requests(
+                started=requests.started,
+                complete=requests.complete,
+                gap=requests.gap,
+                malformed=requests.malformed,
+                oversize=requests.oversize,
+                evicted=requests.evicted,
+                aborted=requests.aborted,
+                open=requests.open,
+                heads=requests.heads,
+                lost=requests.unexplained_gaps,
+            ),
+            exchanges=Exchanges(
+                heads=requests.heads,
+                answered=exchanges.answered,
+                unanswered={why.value: n for why, n in exchanges.unanswered.items() if n},
+                open=exchanges.open,
+            ),
+            replay=ReplayLine(
+                heads=requests.heads,
+                replayed=replay.replayed,
+                refused={why.value: n for why, n in replay.refused.items()},
+                shed={why.value: n for why, n in replay.shed.items()},
+                failed={why.value: n for why, n in replay.failed.items()},
+                queued=replay.queued,
+            ),
+            pairs=Pairs(
+                replayed=replay.replayed,
+                compared=self._compared,
+                uncomparable=dict(self._uncomparable),
+                open=self._pool.in_flight + len(self._finished) + len(self._answered),
+            ),
+        )
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, RequestHeadSeen):
+            self._begin(event.exchange)
+        elif isinstance(event, RequestEnded):
+            replay = event.exchange.replay
+            if replay is not None:
+                whole = event.outcome is RequestOutcome.COMPLETE
+                self._pool.end_request(replay, whole=whole)
+        elif isinstance(event, ExchangeEnded):
+            replay = event.exchange.replay
+            if replay is not None:
+                replay.production_ended = True
+                if replay in self._answered:
+                    self._pair(replay)
+        elif isinstance(event, RequestBodySeen):
+            replay = event.exchange.replay
+            if replay is not None:
+                self._pool.add_body(replay, event.raw)
+        elif isinstance(event, FlowClosed):
+            self._pool.retire(event.flow_key)
+
+    def _begin(self, exchange: Exchange) -> None:
+        session = session_of(exchange.request, self._session.kind, self._session.name)
+        if session is not None:
+            exchange.session = session
+        refusal = self._policy.refuse(exchange)
+        if refusal is None:
+            self._pool.submit(exchange)
+        else:
+            self._pool.counts.refuse(refusal)
+
+    def _times(self, replay: Replay, timeline: Timeline) -> _Times:
+        """Kernel times of an answered replay; why they are unknown is counted."""
+        reply, request_end = replay.reply, replay.request_end
+        if (
+            reply is None
+            or request_end is None
+            or reply.first_offset is None
+            or reply.end_offset is None
+            or reply.outcome is not Outcome.ANSWERED
+        ):
+            return _NO_TIMES
+        if not timeline.based:
+            self._tally.latency_unknown(reasons.LatencyUnknown.NO_SYN)
+            return _NO_TIMES
+        resent = timeline.resent(request_end, reply.first_offset)
+        asked = timeline.request_passed(request_end)
+        first = timeline.answer_passed(reply.first_offset)
+        last = timeline.answer_passed(reply.end_offset - 1)
+        if resent:
+            self._tally.latency_unknown(reasons.LatencyUnknown.RETRANSMITTED)
+            return _NO_TIMES
+        if asked is None or first is None or last is None:
+            self._tally.latency_unknown(reasons.LatencyUnknown.NO_SEGMENT)
+        return asked, first, last
+
+    def _pair(self, replay: Replay) -> None:
+        """Both sides are settled: a comparison, or a named loss."""
+        self._answered.discard(replay)
+        exchange, reply = replay.exchange, replay.reply
+        exchange.replay = None
+        if replay.broken is not None:
+            self._lose(replay.broken.value)
+        elif not exchange.answered or reply is None:
+            self._lose(reasons.Uncomparable.PRODUCTION_UNANSWERED.value)
+        else:
+            self._compared += 1
+            seen = compare(exchange, reply, replay.times)
+            tally = self._tally
+            tally.add(
+                exchange.method,
+                exchange.target,
+                seen.production_status,
+                seen.shadow_status,
+                outcome=_OUTCOMES[seen.outcome],
+                bodies_equal=seen.bodies_equal,
+                production_first_us=seen.production_first_us,
+                shadow_first_us=seen.shadow_first_us,
+                production_last_us=seen.production_last_us,
+                shadow_last_us=seen.shadow_last_us,
+            )
+            if replay.sent_ns is not None:
+                tally.dispatch_lag.add((replay.sent_ns - exchange.request_started_ts) / 1000)
+
+    def _lose(self, reason: str) -> None:
+        self._uncomparable[reason] = self._uncomparable.get(reason, 0) + 1

@@ -1,0 +1,102 @@
+"""Keeps the tap on its interfaces while they come and go (containers, tunnels)."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from shadow_agent.errors import HostError
+from shadow_agent.kernel import netlink
+from shadow_agent.kernel.tap import Place, Tap
+from shadow_agent.kernel.watch import LinkWatch
+from shadow_agent.telemetry.run import Interruption
+
+
+@dataclass(slots=True)
+class _Watched:
+    place: Place
+    gone_at: float | None = None  # monotonic
+    gone_clock: float = 0.0  # epoch
+
+
+class Places:
+    """Attaches, and attaches again what vanished and came back; each absence is reported."""
+
+    def __init__(
+        self, tap: Tap, places: tuple[Place, ...], selector: selectors.BaseSelector,
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """Watching; nothing is attached yet."""
+        self._tap = tap
+        self._watched = [_Watched(place) for place in places]
+        self._selector = selector
+        self._say = say
+        self._over: list[Interruption] = []
+        self._active = False
+        self._watch = LinkWatch()
+        selector.register(self._watch, selectors.EVENT_READ, self._changed)
+
+    def attach_all(self) -> None:
+        """Attach everywhere. Raises HostError, and then nothing is attached."""
+        self._active = True
+        for watched in self._watched:
+            self._tap.attach(watched.place)
+        self._changed()  # whatever happened since the plan was made
+
+    def tick(self) -> None:
+        """Try again what could not be attached."""
+        if any(watched.gone_at is not None for watched in self._watched):
+            self._look()
+
+    def stop(self) -> None:
+        """Attach nothing any more."""
+        self._active = False
+
+    def interruptions(self) -> list[Interruption]:
+        """Times in which an interface was away, the open ones last."""
+        now = time.monotonic()
+        still = [
+            Interruption(w.place.interface.name, w.gone_clock, None, now - w.gone_at)
+            for w in self._watched
+            if w.gone_at is not None
+        ]
+        return [*self._over, *still]
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._active = False
+        self._selector.unregister(self._watch)
+        self._watch.close()
+
+    def _changed(self) -> None:
+        self._watch.clear()
+        self._look()
+
+    def _look(self) -> None:
+        if not self._active:
+            return
+        for watched in self._watched:
+            name = watched.place.interface.name
+            found = netlink.interface(name)
+            if found is not None and found.index == watched.place.interface.index:
+                if watched.gone_at is None:
+                    continue
+            elif watched.gone_at is None:
+                watched.gone_at, watched.gone_clock = time.monotonic(), time.time()
+                self._tap.forget(watched.place)
+                self._say(f"interface {name} is gone; waiting for it")
+            if found is not None:
+                self._attach_again(watched, replace(watched.place, interface=found))
+
+    def _attach_again(self, watched: _Watched, place: Place) -> None:
+        try:
+            self._tap.attach(place)
+        except HostError:
+            return  # not ready yet: the next tick tries again
+        seconds = time.monotonic() - (watched.gone_at or time.monotonic())
+        name = place.interface.name
+        self._over.append(Interruption(name, watched.gone_clock, time.time(), seconds))
+        watched.place, watched.gone_at = place, None
+        self._say(f"interface {name} is back after {seconds:.1f} s; attached again")

@@ -1,0 +1,130 @@
+"""What will be attached where and which way leads to the shadow, settled before anything is done."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from shadow_agent.config import Config
+from shadow_agent.errors import HostError, ShadowUnreachable, UsageError
+from shadow_agent.kernel import netlink
+from shadow_agent.kernel.control import address_bytes
+from shadow_agent.kernel.layout import Role
+from shadow_agent.kernel.tap import Place
+from shadow_agent.replay.pool import Endpoint
+
+_REACH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Checked against this host: it can be done."""
+
+    places: tuple[Place, ...]
+    endpoint: Endpoint
+    address: IPv4Address | IPv6Address
+    guard: bool  # the shadow is another host, so its packets have no business towards clients
+    warnings: tuple[str, ...]
+
+
+def make_plan(config: Config) -> Plan:
+    """Resolve and check. Raises UsageError, HostError, ShadowUnreachable."""
+    tapped = tuple(_interface(name, "--iface") for name in config.interfaces)
+    family, sockaddr = _resolve(config)
+    address = ip_address(str(sockaddr[0]).partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    _refuse_own_service(config, address)
+    way = _way(config, address)
+    if way.interface in config.interfaces and not config.allow_same_interface:
+        raise UsageError(
+            f"the route to the shadow {config.shadow} crosses the tapped interface {way.interface}",
+            "give it a way of its own with --shadow-iface, or say --allow-same-interface",
+        )
+    shadow_side = _interface(way.interface, "--shadow-iface")
+    endpoint = Endpoint(
+        family=family,
+        address=sockaddr,
+        key=address_bytes(address),
+        port=config.shadow.port,
+        interface=way.interface,
+    )
+    warnings = []
+    silent = sorted(set(config.ports) - netlink.listening(config.ports))
+    if silent:
+        ports = ", ".join(map(str, silent))
+        warnings.append(f"nobody listens on port {ports} here yet; waiting for its traffic")
+    trouble = _try_shadow(endpoint)
+    if trouble is not None:
+        if config.require_shadow:
+            raise ShadowUnreachable(
+                f"shadow {config.shadow} by {way.interface}: {trouble}",
+                "start it, or leave out --require-shadow",
+            )
+        warnings.append(f"shadow {config.shadow} does not answer yet: {trouble}")
+    return Plan(
+        places=(
+            *(Place(interface, Role.PRODUCTION) for interface in tapped),
+            Place(shadow_side, Role.SHADOW),
+        ),
+        endpoint=endpoint,
+        address=address,
+        guard=not way.local,
+        warnings=tuple(warnings),
+    )
+
+
+def _interface(name: str, flag: str) -> netlink.Interface:
+    found = netlink.interface(name)
+    if found is None:
+        raise HostError(f"{flag} {name}: no such interface here", "`ip link` lists them")
+    return found
+
+
+def _resolve(config: Config) -> tuple[int, tuple[str | int, ...]]:
+    host, port = config.shadow.host, config.shadow.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise UsageError(
+            f"--shadow {config.shadow}: {host} does not resolve ({exc})",
+            "give an address, or mend the name service",
+        ) from exc
+    family, _, _, _, sockaddr = found[0]
+    return family, tuple(part for part in sockaddr if isinstance(part, str | int))
+
+
+def _refuse_own_service(config: Config, address: IPv4Address | IPv6Address) -> None:
+    own = address.is_loopback or address.is_unspecified or str(address) in netlink.addresses()
+    if own and config.shadow.port in config.ports:
+        raise UsageError(
+            f"--shadow {config.shadow}: is the tapped service itself",
+            "name the host or port where the new build runs",
+        )
+
+
+def _way(config: Config, address: IPv4Address | IPv6Address) -> netlink.Route:
+    if config.shadow_interface is not None:
+        _interface(config.shadow_interface, "--shadow-iface")
+    way = netlink.route_to(str(address), oif=config.shadow_interface)
+    if way is None:
+        by = f" by {config.shadow_interface}" if config.shadow_interface else ""
+        raise HostError(
+            f"no route to the shadow {address}{by}", "`ip route get` shows what the kernel thinks"
+        )
+    return way
+
+
+def _try_shadow(endpoint: Endpoint) -> str | None:
+    """Why the shadow cannot be connected to now, or None."""
+    with socket.socket(endpoint.family, socket.SOCK_STREAM) as sock:
+        sock.settimeout(_REACH_S)
+        try:
+            if endpoint.interface is not None:
+                device = endpoint.interface.encode() + b"\0"
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+            sock.connect(endpoint.address)
+        except OSError as exc:
+            return exc.strerror or str(exc)
+    return None

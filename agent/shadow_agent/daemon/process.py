@@ -1,0 +1,74 @@
+"""What a child of the supervisor does before it touches a byte from the wire.
+
+Order matters: map and open what needs root, let go of every other fd (a link's fd held here would
+keep the tap attached after the supervisor died), drop privileges, and only then ask to die with
+the parent, because changing ids clears that wish (prctl(2), PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import resource
+import signal
+from collections.abc import Collection
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_STANDARD: Final = (0, 1, 2)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, value: int | bytes) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
+
+
+def name_process(name: str) -> None:
+    """What ps and top call it; 15 characters."""
+    _prctl(_PR_SET_NAME, name.encode()[:15])
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close every fd except the standard ones and those in ``keep``."""
+    wanted = sorted({*_STANDARD, *keep})
+    start = 0
+    for fd in wanted:
+        if start < fd:  # an empty range from 0 would close everything
+            os.closerange(start, fd)
+        start = fd + 1
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(start, limit if limit != resource.RLIM_INFINITY else 1 << 20)
+
+
+def allow_files(count: int) -> None:
+    """Raise the limit on open files so that ``count`` sockets fit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(hard, count)))
+
+
+def drop_privileges(user: pwd.struct_passwd) -> None:
+    """Become ``user`` for good: no groups, no capabilities, none to be had by exec."""
+    os.setgroups([])
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """Be killed when the parent dies, also when it just has."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def ignore_terminal_signals() -> None:
+    """Ctrl-C reaches the whole process group; the supervisor decides what it means."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)

@@ -1,0 +1,68 @@
+"""From the configuration to what each part is told."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Final
+
+from shadow_agent.config import Config
+from shadow_agent.daemon.mirror import Session
+from shadow_agent.daemon.plan import Plan
+from shadow_agent.daemon.worker import WorkerSettings
+from shadow_agent.flow.flow import FlowLimits
+from shadow_agent.http.exchange import Limits as HttpLimits
+from shadow_agent.kernel.attach import Mechanism
+from shadow_agent.kernel.tap import TapSettings
+from shadow_agent.replay.pool import PoolLimits
+
+_NS: Final = 1_000_000_000
+
+
+def tap_settings(config: Config, plan: Plan) -> TapSettings:
+    """For the kernel."""
+    return TapSettings(
+        target=config.target,
+        ports=config.ports,
+        shadow=(plan.address, config.shadow.port),
+        guard=plan.guard,
+        shards=config.workers,
+        ring_bytes=config.limits.ring_bytes,
+        sample=config.sample,
+        mechanism=Mechanism(config.mechanism),
+    )
+
+
+def worker_settings(config: Config, plan: Plan, user: pwd.struct_passwd) -> WorkerSettings:
+    """For the worker of shard 0; the others differ in the shard only."""
+    limits = config.limits
+    return WorkerSettings(
+        shard=0,
+        shards=config.workers,
+        ring_bytes=limits.ring_bytes,
+        user=user,
+        endpoint=plan.endpoint,
+        methods=config.methods,
+        requests=config.requests,
+        session=Session(str(config.session.kind), config.session.name),
+        flow_limits=FlowLimits(
+            max_flows=limits.max_flows,
+            max_held_bytes_per_flow=limits.max_held_bytes_per_flow,
+            max_held_bytes_total=limits.max_held_bytes,
+            idle_ns=round(limits.flow_idle_s * _NS),
+            hold_ns=round(limits.hold_s * _NS),
+        ),
+        http_limits=HttpLimits(max_head=limits.max_head_bytes),
+        pool_limits=PoolLimits(
+            connect_timeout=limits.connect_timeout_s,
+            first_byte_timeout=limits.first_byte_timeout_s,
+            whole_timeout=limits.whole_timeout_s,
+            idle_close=limits.idle_close_s,
+            max_connections=limits.max_connections,
+            max_queue=limits.max_queue,
+            max_queue_age=limits.max_queue_age_s,
+            max_backlog_bytes=limits.max_backlog_bytes,
+            max_reply_head=limits.max_head_bytes,
+        ),
+        drain_s=limits.drain_s,
+        debug=config.debug,
+    )

@@ -1,0 +1,306 @@
+"""The privileged process: attaches, keeps the lease, watches, answers the operator, sums up.
+
+It never reads a byte that came from the wire. One thread, one selector; a tick four times a
+second renews the lease that lets the tap copy.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from types import FrameType
+from typing import Any, Final
+
+import orjson
+from rich.console import Console
+
+from shadow_agent import __version__
+from shadow_agent.config import Config, unprivileged_user
+from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.control import Answer, ControlServer
+from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.metrics import MetricsChild
+from shadow_agent.daemon.places import Places
+from shadow_agent.daemon.plan import Plan, make_plan
+from shadow_agent.daemon.process import allow_files
+from shadow_agent.daemon.rundir import RunFolder
+from shadow_agent.daemon.settings import tap_settings, worker_settings
+from shadow_agent.daemon.target import claim
+from shadow_agent.errors import ExitCode, HostError
+from shadow_agent.kernel.attach import remove_stale
+from shadow_agent.kernel.layout import Counter, Role
+from shadow_agent.kernel.program import Loader, LoadError
+from shadow_agent.kernel.tap import Tap
+from shadow_agent.telemetry.cost import cost_of
+from shadow_agent.telemetry.exporter import Exposition
+from shadow_agent.telemetry.progress import Progress
+from shadow_agent.telemetry.run import Run, State
+from shadow_agent.telemetry.summary import render_summary, summary_json
+
+_TICK_S: Final = 0.25
+_SHOW_S: Final = 0.5
+_METRICS_S: Final = 1.0
+# Files a worker needs beside one per shadow connection.
+_SPARE_FILES: Final = 256
+
+
+def run(config: Config) -> ExitCode:
+    """Attach, mirror until told to stop or done, detach, drain, summarise.
+
+    Raises OperatorError before anything is attached; after that only defects raise, and
+    nothing stays attached then either.
+    """
+    plan = make_plan(config)
+    with ExitStack() as stack:
+        stack.enter_context(claim(config, plan.places))
+        folder = RunFolder.create(config)
+        return Supervisor(config, plan, folder, stack).run()
+
+
+class Supervisor:
+    """One attached target, from load to summary. Everything it opens is undone by ``stack``."""
+
+    def __init__(self, config: Config, plan: Plan, folder: RunFolder, stack: ExitStack) -> None:
+        """Loads the tap and forks the workers; nothing is attached yet."""
+        self._config = config
+        self._folder = folder
+        self._console = Console(stderr=True)
+        self._stop: str | None = None  # why we stop, once we do
+        self._hurry = False  # a second signal: no drain
+        self._waiting: list[Answer] = []  # who asked to detach
+        self._alerts: list[str] = []
+        self._paused = False
+        self._began = time.monotonic()
+        for line in remove_stale(config.target):
+            self._say(f"removed what a killed agent left: {line}")
+        user = unprivileged_user(config.user)
+        allow_files(config.limits.max_connections + _SPARE_FILES)
+        self._selector = stack.enter_context(selectors.DefaultSelector())
+        try:
+            self._tap = Tap(Loader(config.loader), tap_settings(config, plan), plan.places)
+        except LoadError as exc:
+            raise HostError(str(exc)) from exc
+        except OSError as exc:
+            raise HostError(
+                f"cannot load the tap: {exc.strerror}",
+                "run as root; `shadow-agent doctor` says more",
+            ) from exc
+        stack.callback(self._tap.close)
+        self._books = Books(config.workers)
+        self._metrics = None if config.metrics is None else MetricsChild(config.metrics, user)
+        if self._metrics is not None:
+            stack.callback(self._metrics.close)
+        self._fleet = Fleet(
+            self._tap, worker_settings(config, plan, user), self._selector, self._books, self._say
+        )
+        stack.callback(self._fleet.stop)
+        self._control = ControlServer(
+            config.runtime_dir / f"{config.target}.sock", self._selector, self._command
+        )
+        stack.callback(self._control.close)
+        self._places = Places(self._tap, plan.places, self._selector, self._say)
+        stack.callback(self._places.close)
+        self._run = Run(
+            version=__version__,
+            target=config.target,
+            shadow=str(config.shadow),
+            run_id=folder.run_id,
+            builds={"production": config.production_build, "shadow": config.shadow_build},
+            epoch=1,
+            loader=str(self._tap.loader),
+        )
+        for warning in plan.warnings:
+            self._say(warning)
+
+    def run(self) -> ExitCode:
+        """Until somebody says stop."""
+        self._catch_signals()
+        self._fleet.start()
+        self._tap.control.renew_lease(time.monotonic_ns())
+        self._places.attach_all()
+        self._run = replace(self._run, attached=self._tap.mechanisms)
+        self._folder.write_run(self._run)
+        self._say(
+            f"attached {self._config.target}: "
+            + ", ".join(f"{name} ({how})" for name, how in self._tap.mechanisms.items())
+            + f"; shadow {self._config.shadow}"
+        )
+        with Progress(self._console, self._run) as progress:
+            self._loop(lambda: self._stop is not None, progress)
+            self._drain(progress)
+        return self._finish()
+
+    # --- the loop ---
+
+    def _loop(self, done: Callable[[], bool], progress: Progress) -> None:
+        next_tick = next_show = next_metrics = 0.0
+        while not done():
+            now = time.monotonic()
+            if now >= next_tick:
+                next_tick = now + _TICK_S
+                self._tick(now)
+            if now >= next_show:
+                next_show = now + _SHOW_S
+                self._show(now, progress)
+            if self._metrics is not None and now >= next_metrics:
+                next_metrics = now + _METRICS_S
+                self._metrics.publish(self._exposition())
+            for key, _ in self._selector.select(max(next_tick - time.monotonic(), 0)):
+                key.data()
+
+    def _tick(self, now: float) -> None:
+        self._tap.control.renew_lease(time.monotonic_ns())
+        self._fleet.tick(now)
+        self._control.tick(now)
+        self._places.tick()
+        config = self._config
+        if config.duration_s is not None and now - self._began >= config.duration_s:
+            self._stop = self._stop or "duration reached"
+        if self._tap.control.state().tripped and not self._alerts:
+            self._alert(
+                "a packet of the shadow left towards clients: mirroring is stopped; "
+                "see that this host does not forward between the two interfaces"
+            )
+
+    def _show(self, now: float, progress: Progress) -> None:
+        snapshot = self._books.snapshot()
+        ledger = self._books.ledger(snapshot.ledger, self._kernel(), self._in_ring())
+        progress.update(now, ledger, snapshot, self._state())
+        wanted = self._config.requests
+        if wanted is not None and ledger.replay.replayed >= wanted:
+            self._stop = self._stop or f"{wanted} requests replayed"
+
+    def _drain(self, progress: Progress) -> None:
+        """Production's tap first; the shadow's stays until its answers are in."""
+        self._tap.detach(Role.PRODUCTION)
+        self._places.stop()
+        self._say(f"detached ({self._stop}); draining")
+        if not self._hurry:
+            self._fleet.drain()
+            until = time.monotonic() + self._config.limits.drain_s + 2
+            self._loop(
+                lambda: self._hurry or not self._fleet.pids or time.monotonic() >= until, progress
+            )
+        self._tap.detach()
+        self._fleet.stop()
+
+    def _finish(self) -> ExitCode:
+        summary = self._summary()
+        trouble = self._folder.write_summary(summary)
+        if trouble is not None:
+            self._say(trouble)
+        if self._config.json:
+            sys.stdout.buffer.write(orjson.dumps(summary) + b"\n")
+            sys.stdout.buffer.flush()
+        else:
+            Console().print(render_summary(summary))
+        for answer in self._waiting:
+            answer({"ok": True, "summary": summary})
+        return ExitCode.DONE
+
+    # --- what is known ---
+
+    def _kernel(self) -> dict[Counter, int]:
+        return self._tap.counters.read()[Role.PRODUCTION]
+
+    def _in_ring(self) -> int:
+        return sum(ring.count(ring.consumed, ring.produced)[0] for ring in self._tap.rings)
+
+    def _state(self) -> State:
+        state = self._tap.control.state()
+        return State(sample=state.sample, paused=state.paused or state.tripped)
+
+    def _summary(self) -> dict[str, Any]:
+        snapshot = self._books.snapshot()
+        return summary_json(
+            self._run,
+            self._books.ledger(snapshot.ledger, self._kernel(), self._in_ring()),
+            snapshot,
+            duration_s=time.monotonic() - self._began,
+            interruptions=self._places.interruptions(),
+            alerts=self._alerts,
+            cost=cost_of(os.getpid(), self._fleet.pids),
+        )
+
+    def _exposition(self) -> Exposition:
+        snapshot = self._books.snapshot()
+        return Exposition(
+            run=self._run,
+            ledger=self._books.ledger(snapshot.ledger, self._kernel(), self._in_ring()),
+            snapshot=snapshot,
+            state=self._state(),
+            interruptions=tuple(self._places.interruptions()),
+            alerts=len(self._alerts),
+            cost=cost_of(os.getpid(), self._fleet.pids),
+        )
+
+    # --- the operator ---
+
+    def _catch_signals(self) -> None:
+        ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+        self._selector.register(ours, selectors.EVENT_READ, lambda: os.read(ours, 64))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self._hurry = self._stop is not None
+        self._stop = self._stop or signal.Signals(number).name
+
+    def _command(self, command: dict[str, Any], answer: Answer) -> None:
+        match command:
+            case {"command": "status"}:
+                answer({"ok": True, **self._status()})
+            case {"command": "detach"}:
+                self._waiting.append(answer)
+                self._stop = self._stop or "detach"
+            case {"command": "sample", "fraction": float() | int() as fraction} if (
+                0 <= fraction <= 1
+            ):
+                self._tap.control.set_sample(float(fraction))
+                answer({"ok": True, "sample": float(fraction)})
+            case {"command": "pause"}:
+                self._tap.control.set_paused(True)
+                answer({"ok": True, "paused": True})
+            case {"command": "resume"}:
+                self._tap.control.set_paused(False)
+                answer({"ok": True, "paused": self._state().paused})
+            case {"command": "epoch"}:
+                answer({"ok": True, **self._next_epoch(command)})
+            case _:
+                answer({"ok": False, "error": "no such command, or its arguments are not right"})
+
+    def _next_epoch(self, command: dict[str, Any]) -> dict[str, Any]:
+        builds = dict(self._run.builds)
+        for side, key in (("production", "build"), ("shadow", "shadow_build")):
+            value = command.get(key)
+            if isinstance(value, str):
+                builds[side] = value[:256]
+        self._run = replace(self._run, epoch=self._run.epoch + 1, builds=builds)
+        self._folder.write_run(self._run)
+        return {"epoch": self._run.epoch, "builds": builds}
+
+    def _status(self) -> dict[str, Any]:
+        state = self._tap.control.state()
+        return {
+            **self._summary(),
+            "pid": os.getpid(),
+            "workers": self._fleet.pids,
+            "sample": state.sample,
+            "paused": state.paused or state.tripped,
+            "tripped": state.tripped,
+        }
+
+    def _alert(self, text: str) -> None:
+        self._alerts.append(text)
+        self._say(f"ALERT: {text}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"shadow-agent: {text}", markup=False, highlight=False, soft_wrap=True)

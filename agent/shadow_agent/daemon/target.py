@@ -1,0 +1,69 @@
+"""A target's claim on this host: its name, and each interface and port, held by locks.
+
+The kernel would allow a second tap on the same port; nothing good comes of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from shadow_agent.config import Config
+from shadow_agent.errors import UsageError
+from shadow_agent.kernel.tap import Place
+
+
+@contextmanager
+def claim(config: Config, places: tuple[Place, ...]) -> Iterator[None]:
+    """Hold the target's locks. Raises UsageError when another agent holds one of them."""
+    with ExitStack() as held:
+        _folder(config.runtime_dir)
+        held.enter_context(
+            _lock(
+                config.runtime_dir / f"{config.target}.lock",
+                f"target {config.target} is attached already",
+                "`shadow-agent detach` ends it, or give this one another --target",
+            )
+        )
+        namespace = os.stat("/proc/self/ns/net").st_ino
+        tapped = [p.interface for p in places if p.interface.name in config.interfaces]
+        for interface in sorted({(i.index, i.name) for i in tapped}):
+            for port in config.ports:
+                index, name = interface
+                held.enter_context(
+                    _lock(
+                        config.runtime_dir / f".tap-{namespace}-{index}-{port}.lock",
+                        f"port {port} on {name} is tapped already",
+                        "`shadow-agent status` names the target; detach it first",
+                    )
+                )
+        yield
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UsageError(
+            f"--runtime-dir {path}: {exc.strerror}", "give a folder that can be made"
+        ) from exc
+
+
+@contextmanager
+def _lock(path: Path, taken: str, fix: str) -> Iterator[None]:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise UsageError(f"{path}: {exc.strerror}", "run as root, or give --runtime-dir") from exc
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise UsageError(taken, fix) from exc
+        yield
+    finally:
+        # The file stays: to remove it would let two agents lock two files of one name.
+        os.close(fd)

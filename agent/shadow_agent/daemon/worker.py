@@ -1,0 +1,298 @@
+"""One worker process: a ring in, comparisons out. Unprivileged, and the only one that parses.
+
+It polls its ring on a timer, because the kernel wakes it only when a ring fills quickly: a wake-up
+for every record would be paid by production.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import socket
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Final, NoReturn, cast
+
+import orjson
+import uvloop
+
+from shadow_agent.daemon.channel import Unframer, frame
+from shadow_agent.daemon.claims import ClaimPage
+from shadow_agent.daemon.mirror import Mirror, Session
+from shadow_agent.daemon.process import (
+    close_all_but,
+    die_with_parent,
+    drop_privileges,
+    ignore_terminal_signals,
+    name_process,
+)
+from shadow_agent.errors import one_line
+from shadow_agent.flow.counts import SegmentCounts
+from shadow_agent.flow.flow import FlowLimits
+from shadow_agent.http.assembler import Assembler
+from shadow_agent.http.counts import ExchangeCounts, RequestCounts
+from shadow_agent.http.exchange import Limits as HttpLimits
+from shadow_agent.kernel.control import ControlPage
+from shadow_agent.kernel.ring import RingReader
+from shadow_agent.policy.decision import Policy
+from shadow_agent.replay.pool import Endpoint, PoolLimits, ShadowPool
+from shadow_agent.replay.replay import Replay
+from shadow_agent.replay.timeline import Timeline
+from shadow_agent.telemetry.snapshot import encode
+from shadow_agent.telemetry.tally import Tally
+
+# A ring of 2 MiB takes 400 MB/s between two polls; the kernel wakes us sooner if need be.
+_POLL_S: Final = 0.005
+# Without traffic for a while: 50 wake-ups a second cost 0.1 % of a core.
+_IDLE_POLL_S: Final = 0.02
+_IDLE_POLLS: Final = 200
+# Bytes of the ring handled before other sockets get their turn (some 5 ms of work).
+_BATCH: Final = 512 << 10
+_TICK_S: Final = 0.05
+_SNAPSHOT_S: Final = 0.5
+# Endpoints are the bulk of a snapshot and cost the supervisor 20 ms to check.
+_ENDPOINTS_EVERY: Final = 10
+_COMPLAINTS_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker is told; everything else it finds out from the wire."""
+
+    shard: int
+    shards: int
+    ring_bytes: int
+    user: pwd.struct_passwd
+    endpoint: Endpoint
+    methods: frozenset[str] | None
+    requests: int | None
+    session: Session
+    flow_limits: FlowLimits
+    http_limits: HttpLimits
+    pool_limits: PoolLimits
+    drain_s: float
+    debug: bool
+
+
+def run_worker(
+    settings: WorkerSettings, ring_fd: int, control_fd: int, channel: socket.socket,
+    claims: ClaimPage, parent: int,
+) -> NoReturn:  # fmt: skip
+    """Body of a forked worker; never returns to the supervisor's frames."""
+    code = 1
+    try:
+        ignore_terminal_signals()
+        name_process(f"shadow-worker{settings.shard}")
+        ring = RingReader(ring_fd, settings.ring_bytes)
+        control = ControlPage(control_fd, writable=False)
+        close_all_but({ring_fd, channel.fileno()})
+        drop_privileges(settings.user)
+        die_with_parent(parent)
+        loop = uvloop.new_event_loop()
+        asyncio.set_event_loop(loop)
+        Worker(settings, ring, ring_fd, control, claims, loop).run(channel)
+        code = 0
+    except BaseException as exc:  # noqa: BLE001 - the process ends here, and must say why
+        complain(f"worker {settings.shard} cannot go on: {type(exc).__name__}: {exc}")
+        if settings.debug:
+            traceback.print_exception(exc)
+    finally:
+        os._exit(code)
+
+
+def complain(text: str) -> None:
+    """A line on standard error, which is the supervisor's."""
+    os.write(2, f"shadow-agent: {one_line(text)}\n".encode())
+
+
+class _Supervisor(asyncio.Protocol):
+    """The worker's end of the channel."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._unframer = Unframer()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop: commands are JSON objects."""
+        for message in self._unframer.feed(data):
+            if orjson.loads(message).get("command") == "drain":
+                self._worker.begin_drain()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop: the supervisor is gone, and so are we."""
+        del exc
+        os._exit(1)
+
+
+class Worker:
+    """The event loop around a Mirror."""
+
+    def __init__(
+        self, settings: WorkerSettings, ring: RingReader, ring_fd: int, control: ControlPage,
+        claims: ClaimPage, loop: asyncio.AbstractEventLoop,
+    ) -> None:  # fmt: skip
+        """Everything it needs is open already."""
+        self._settings = settings
+        self._ring = ring
+        self._ring_fd = ring_fd
+        self._control = control
+        self._claims = claims
+        self._loop = loop
+        self._tally = Tally()
+        self._supervisor = _Supervisor(self)
+        policy = Policy(settings.methods, settings.endpoint.key, settings.requests)
+        self._pool = ShadowPool(
+            settings.endpoint,
+            settings.pool_limits,
+            loop,
+            (settings.shard, settings.shards),
+            self._on_done,
+        )
+        assembler = Assembler(
+            settings.flow_limits,
+            settings.http_limits,
+            SegmentCounts(),
+            RequestCounts(),
+            ExchangeCounts(),
+        )
+        session = settings.session
+        self._mirror = Mirror(assembler, policy, self._pool, self._tally, session)
+        self._generation = control.state().generation
+        self._paused = False
+        self._complaints: set[str] = set()
+        self._empty_polls = 0
+        self._ticks = 0
+        self._snapshots = 0
+        self._drain_by: float | None = None
+        self._poll_handle: asyncio.TimerHandle | None = None
+
+    def run(self, channel: socket.socket) -> None:
+        """Until drained, or the supervisor goes away."""
+        channel.setblocking(False)
+        self._loop.run_until_complete(
+            self._loop.create_connection(lambda: self._supervisor, sock=channel)
+        )
+        self._loop.add_reader(self._ring_fd, self._wake)
+        self._loop.call_soon(self._poll)
+        self._loop.call_later(_TICK_S, self._tick)
+        self._send_snapshot(final=False)
+        self._loop.run_forever()
+
+    def begin_drain(self) -> None:
+        """The tap is off: read what is left, wait for answers that are due, then end."""
+        if self._drain_by is None:
+            self._drain_by = self._loop.time() + self._settings.drain_s
+
+    def _on_done(self, replay: Replay, timeline: Timeline) -> None:
+        self._mirror.on_done(replay, timeline)
+
+    # --- the ring ---
+
+    def _wake(self) -> None:
+        if self._poll_handle is not None:
+            self._poll_handle.cancel()
+        self._poll()
+
+    def _poll(self) -> None:
+        mirror, ring = self._mirror, self._ring
+        # These ended before the ring is read, so their records are in what is read now.
+        finished = mirror.take_finished()
+        before, target = ring.packets, ring.produced
+        try:
+            self._read(target if finished else ring.consumed + _BATCH)
+            mirror.settle(finished)
+        except Exception as exc:  # noqa: BLE001 - a defect costs one record, not the agent
+            self._complain(exc)
+        if self._control.state().generation != self._generation:
+            self._follow_control()
+        idle = ring.packets == before and not finished
+        self._empty_polls = self._empty_polls + 1 if idle else 0
+        if ring.consumed < ring.produced:
+            delay = 0.0
+        else:
+            delay = _POLL_S if self._empty_polls < _IDLE_POLLS else _IDLE_POLL_S
+        self._poll_handle = self._loop.call_later(delay, self._poll)
+
+    def _read(self, target: int) -> None:
+        """Handle the ring up to about ``target``, in batches that are claimed one by one."""
+        mirror, ring = self._mirror, self._ring
+        while True:
+            start = ring.consumed
+            try:
+                ring.drain(self._claims.claim, mirror.on_production, self._pool.on_segment, _BATCH)
+            finally:
+                mirror.packets = ring.packets
+                self._claims.done(ring.packets, mirror.started)
+            if ring.consumed >= target or ring.consumed == start:
+                return
+
+    def _complain(self, exc: Exception) -> None:
+        """Say once for each kind of defect; standard error is the supervisor's."""
+        kind = f"{type(exc).__name__}: {exc}"[:200]
+        if kind not in self._complaints and len(self._complaints) < _COMPLAINTS_MAX:
+            self._complaints.add(kind)
+            complain(f"worker {self._settings.shard}: defect, one record lost: {kind}")
+            if self._settings.debug:
+                traceback.print_exception(exc)
+
+    def _follow_control(self) -> None:
+        state = self._control.state()
+        self._generation = state.generation
+        paused = state.paused or state.tripped
+        if paused and not self._paused:
+            self._mirror.pause(time.monotonic_ns())
+        elif self._paused and not paused:
+            self._mirror.resume()
+        self._paused = paused
+
+    # --- time ---
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        self._pool.tick(self._loop.time())
+        if self._ticks % round(1 / _TICK_S) == 0:
+            self._mirror.expire(time.monotonic_ns())
+            rtt = self._pool.round_trip_us()
+            if rtt is not None:
+                self._tally.round_trip(rtt)
+        if self._drain_by is not None and self._drained():
+            self._finish()
+            return
+        if self._ticks % round(_SNAPSHOT_S / _TICK_S) == 0:
+            self._send_snapshot(final=False)
+        self._loop.call_later(_TICK_S, self._tick)
+
+    def _drained(self) -> bool:
+        late = self._drain_by is not None and self._loop.time() >= self._drain_by
+        return late or (self._ring.consumed >= self._ring.produced and not self._mirror.busy)
+
+    def _finish(self) -> None:
+        if self._poll_handle is not None:
+            self._poll_handle.cancel()
+        self._loop.remove_reader(self._ring_fd)
+        self._mirror.drain(time.monotonic_ns())
+        self._send_snapshot(final=True)
+        self._loop.call_later(0, self._stop_when_sent)
+
+    def _stop_when_sent(self) -> None:
+        transport = self._supervisor.transport
+        if transport is not None and transport.get_write_buffer_size():
+            self._loop.call_later(0.01, self._stop_when_sent)
+        else:
+            self._loop.stop()
+
+    def _send_snapshot(self, *, final: bool) -> None:
+        transport = self._supervisor.transport
+        if transport is None or (transport.get_write_buffer_size() and not final):
+            return  # the supervisor is behind; the next snapshot says all that this one would
+        snapshot = self._tally.snapshot(self._mirror.ledger())
+        snapshot.with_endpoints = final or self._snapshots % _ENDPOINTS_EVERY == 0
+        self._snapshots += 1
+        transport.write(frame(encode(snapshot)))

@@ -1,0 +1,42 @@
+"""What a client's first bytes are: an HTTP/1 request, or which other protocol."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from shadow_agent.flow.counts import NotHttp
+
+_H2_PREFACE: Final = b"PRI * HTTP/2"
+_TLS_HANDSHAKE: Final = b"\x16\x03"
+
+# A method, a space and how a request target can start: origin or asterisk form, or the scheme of
+# an absolute one. CONNECT alone takes an authority. Strict, because it decides whether bytes in
+# mid-stream are a message's start; two letters at least, as no registered method has fewer.
+_match_request: Final = re.compile(
+    rb"(?:\r\n)*(?:CONNECT [\w.\-\[:]|[A-Z][A-Z-]{1,31} (?:/|\*[ \r]|[hH][tT][tT][pP]))"
+).match
+# The first bytes of a flow that was opened with a SYN are a message's start for sure, so they may
+# be cut anywhere and only have to be able to become one.
+_match_prefix: Final = re.compile(rb"(?:\r\n)*\r?(?:\Z|[A-Z][A-Z-]{0,31}(?:\Z| ))").match
+
+
+def starts_request(payload: bytes) -> bool:
+    """Whether a segment seen in mid-connection begins a request."""
+    return _match_request(payload) is not None
+
+
+def starts_response(payload: bytes) -> bool:
+    """Whether a segment seen in mid-connection begins an HTTP/1 response."""
+    return payload.startswith(b"HTTP/1.")
+
+
+def classify(payload: bytes) -> NotHttp | None:
+    """What the first bytes of a flow say it is not; None means that it may be HTTP/1."""
+    if payload.startswith(_H2_PREFACE):
+        return NotHttp.H2
+    if _match_prefix(payload) is not None:
+        return None
+    if payload.startswith(_TLS_HANDSHAKE) or payload == _TLS_HANDSHAKE[:1]:
+        return NotHttp.TLS
+    return NotHttp.OTHER

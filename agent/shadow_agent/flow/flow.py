@@ -1,0 +1,54 @@
+"""Flow, and the limits of the table that holds flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from shadow_agent.flow.segment import Direction
+from shadow_agent.flow.stream import Stream
+
+if TYPE_CHECKING:
+    from shadow_agent.flow.counts import NotHttp, SegmentCounts
+
+C = TypeVar("C")
+
+
+class FlowLimits(NamedTuple):
+    """What a table may hold, and for how long."""
+
+    # flows; 2 KB each between messages: 128 MiB. Over it: the one idle longest is evicted.
+    max_flows: int = 65_536
+    # bytes that wait for a hole to fill, per flow: four full windows of 256 KiB. Over it: the
+    # holes are given up (Gap) and what waited is delivered.
+    max_held_bytes_per_flow: int = 1 << 20
+    # the same, all flows together. Over it: the flow that asks for more gives its holes up.
+    max_held_bytes_total: int = 32 << 20
+    # ns without a segment. Over it: evicted. Longer than common keep-alive times (nginx: 75 s).
+    idle_ns: int = 120_000_000_000
+    # ns a hole may stay. Over it: Gap. Six retransmissions of a fast connection.
+    hold_ns: int = 5_000_000_000
+    # ns a closed flow is remembered, so that late retransmissions open no new one.
+    linger_ns: int = 2_000_000_000
+    # Whether an acknowledgement of bytes not seen proves that they are lost to us. True where one
+    # tap sees both directions in causal order; false for captures that may be reordered.
+    acks_prove_loss: bool = True
+
+
+class Flow(Generic[C]):
+    """One production TCP connection: two streams, and what reads them (`conversation`)."""
+
+    __slots__ = ("classified", "closed", "conversation", "held_cost", "key", "last_ts",
+                 "not_http", "opened", "request", "response")  # fmt: skip
+
+    def __init__(self, key: bytes, ts: int, counts: SegmentCounts) -> None:
+        """A flow of which nothing is known yet."""
+        self.key = key
+        self.last_ts = ts  # ns, of a recent segment, at most 50 ms before the last
+        self.request = Stream(Direction.REQUEST, counts)
+        self.response = Stream(Direction.RESPONSE, counts)
+        self.opened = False  # its SYN was seen; else it was joined in mid-connection
+        self.classified = False  # its first request bytes were looked at
+        self.not_http: NotHttp | None = None  # a tombstone: its segments are only counted
+        self.held_cost = 0  # bytes of both streams that the table has accounted for
+        self.closed = False  # both directions ended: remembered for late retransmissions
+        self.conversation: C | None = None  # belongs to whoever reads the flow

@@ -1,0 +1,300 @@
+"""FlowTable: every flow of one worker, from segments to items."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Generic
+
+from shadow_agent.flow.classify import classify, starts_request
+from shadow_agent.flow.counts import NotHttp, SegmentCounts
+from shadow_agent.flow.flow import C, Flow, FlowLimits
+from shadow_agent.flow.items import Data, EndKind, Item
+from shadow_agent.flow.segment import ACK, FIN, RST, SYN, Direction, Segment
+from shadow_agent.flow.sequence import MASK, diff
+from shadow_agent.flow.stream import UNALIGNED, WINDOW, Stream
+
+__all__ = ["Flow", "FlowLimits", "FlowTable"]
+
+_CONTROL: Final = SYN | FIN | RST
+_HALF: Final = 0x8000_0000
+# How exact "idle" is: a flow's place in the order is renewed this often, not by every segment.
+_GRAIN_NS: Final = 50_000_000
+
+
+class FlowTable(Generic[C]):
+    """Finds each segment's flow and puts it in order, within limits.
+
+    Items come in causal order: a Gap that a segment's acknowledgement proves comes before the
+    segment's own data. Flows that end as a side effect (replaced by a new SYN, evicted by a limit)
+    wait in `ended` for whoever drives the table.
+    """
+
+    __slots__ = ("_closed", "_flows", "_held_bytes", "_limits", "_waiting", "counts", "ended")
+
+    def __init__(self, limits: FlowLimits, counts: SegmentCounts) -> None:
+        """An empty table."""
+        self.counts = counts
+        self.ended: list[tuple[Flow[C], list[Item]]] = []
+        self._limits = limits
+        self._flows: OrderedDict[bytes, Flow[C]] = OrderedDict()  # longest idle first
+        self._closed: OrderedDict[bytes, int] = OrderedDict()  # key → when it closed, oldest first
+        self._waiting: dict[bytes, Flow[C]] = {}  # flows with a hole
+        self._held_bytes = 0
+
+    def __len__(self) -> int:
+        """Flows in the table, tombstones included."""
+        return len(self._flows)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait for holes to fill, overhead included."""
+        return self._held_bytes
+
+    def push(self, segment: Segment) -> tuple[Flow[C] | None, list[Item]]:
+        """Takes one segment; returns its flow, if it has one, and what is in order now."""
+        ts, key, direction, seq, ack, flags, payload, length, final = segment
+        flow = self._flows.get(key)
+        if flow is None:
+            return self._push_unknown(segment)
+        if ts - flow.last_ts > _GRAIN_NS:
+            self._flows.move_to_end(key)
+            flow.last_ts = ts
+        if direction:
+            stream, other = flow.response, flow.request
+        else:
+            stream, other = flow.request, flow.response
+        # In order, whole, nothing held on either side, no news in the ack: 99 % of segments on a
+        # healthy link. Everything below is correct for them too, at three times the cost.
+        if (
+            seq == stream.next_seq
+            and stream.plain
+            and not flags & _CONTROL
+            and (ack == other.next_seq or (ack - other.next_seq) & MASK >= _HALF)
+            and length == len(payload)
+            and length
+        ):
+            stream.next_seq = (seq + length) & MASK
+            self.counts.used += final
+            # tuple.__new__ spares NamedTuple's own, which takes as long again.
+            return flow, [tuple.__new__(Data, (direction, payload, ts, seq, ack))]
+        if flags & SYN and not self._same_connection(flow, segment):
+            self._remove(flow, EndKind.EVICTED, ts)
+            return self._push_unknown(segment)
+        if flow.not_http is not None:
+            self.counts.count_not_http(flow.not_http, int(final))
+            return flow, []
+        if flow.closed:
+            return self._push_closed(flow, stream, segment)
+        return flow, self._settle(flow, self._push_known(flow, stream, other, segment), ts)
+
+    def expire(self, now: int) -> list[tuple[Flow[C], list[Item]]]:
+        """Gives up old holes and evicts idle flows; costs nothing for flows that are neither."""
+        limits = self._limits
+        done: list[tuple[Flow[C], list[Item]]] = []
+        for flow in list(self._waiting.values()):
+            items: list[Item] = []
+            used = self.counts.used
+            for stream in (flow.request, flow.response):
+                if stream.waiting and stream.hole_since + limits.hold_ns <= now:
+                    items += stream.release(now)
+            if items:
+                items = self._settle(flow, self._classify(flow, items, used), now)
+                done.append((flow, items))
+        while self._closed:
+            key, closed_ts = next(iter(self._closed.items()))
+            if closed_ts + limits.linger_ns > now:
+                break
+            self._forget(self._flows[key])
+        while self._flows:
+            flow = next(iter(self._flows.values()))
+            if flow.last_ts + limits.idle_ns > now:
+                break
+            self._remove(flow, EndKind.EVICTED, now)
+        done += self.take_ended()
+        return done
+
+    def take_ended(self) -> list[tuple[Flow[C], list[Item]]]:
+        """The flows that ended as a side effect since the last call, with their last items."""
+        ended, self.ended = self.ended, []
+        return ended
+
+    def set_not_http(self, flow: Flow[C], kind: NotHttp) -> None:
+        """From here on the flow's segments are counted as `kind` and dropped."""
+        self._entomb(flow, kind)
+
+    def close(self, now: int) -> list[tuple[Flow[C], list[Item]]]:
+        """Evicts every flow (drain)."""
+        while self._flows:
+            self._remove(next(iter(self._flows.values())), EndKind.EVICTED, now)
+        return self.take_ended()
+
+    def _push_unknown(self, segment: Segment) -> tuple[Flow[C] | None, list[Item]]:
+        """A segment of no known flow opens one with a SYN or a request, else is unaligned."""
+        ts, key, direction, flags = segment.ts, segment.key, segment.direction, segment.flags
+        if flags & RST or not (
+            flags & SYN or (direction == Direction.REQUEST and starts_request(segment.payload))
+        ):
+            self.counts.unaligned += segment.final
+            return None, []
+        if len(self._flows) >= self._limits.max_flows:
+            oldest = next(iter(self._closed), None) or next(iter(self._flows))
+            self._remove(self._flows[oldest], EndKind.EVICTED, ts)
+        flow: Flow[C] = Flow(key, ts, self.counts)
+        self._flows[key] = flow
+        stream, other = flow.request, flow.response
+        if direction:
+            stream, other = other, stream
+        return flow, self._settle(flow, self._push_known(flow, stream, other, segment), ts)
+
+    def _push_known(
+        self, flow: Flow[C], stream: Stream, other: Stream, segment: Segment
+    ) -> list[Item]:
+        """The general case: alignment, acknowledgement, order, FIN and RST."""
+        ts, _, direction, seq, ack, flags, payload, length, final = segment
+        if flags & RST:
+            return self._reset(flow, stream, segment)
+        if flags & SYN:
+            seq = (seq + 1) & MASK
+            flow.opened = True
+            if stream.next_seq == UNALIGNED:
+                stream.align(seq)
+                stream.plain = flow.classified or direction == Direction.RESPONSE
+            if flags & ACK and other.next_seq == UNALIGNED:
+                other.align(ack)
+                other.plain = direction == Direction.REQUEST
+        elif stream.next_seq == UNALIGNED:
+            if direction == Direction.RESPONSE or not starts_request(payload):
+                self.counts.unaligned += final
+                return []
+            stream.align(seq)
+        if not -WINDOW <= diff(seq, stream.next_seq) <= WINDOW:
+            self.counts.out_of_window += final
+            return []
+        items: list[Item] = []
+        used = self.counts.used
+        if flags & ACK:
+            if other.next_seq == UNALIGNED:
+                # What answers the first request begins where its sender's acknowledgement stands.
+                if payload and direction == Direction.REQUEST:
+                    other.align(ack)
+                    other.plain = True
+            elif self._limits.acks_prove_loss:
+                items += other.lose_until(ack, ts)
+        if length:
+            items += stream.push(seq, ack, ts, payload, length, int(final))
+        else:
+            self.counts.used += final
+        if flags & FIN and final:
+            items += stream.finish((seq + length) & MASK, ts)
+        return self._classify(flow, items, used)
+
+    def _reset(self, flow: Flow[C], stream: Stream, segment: Segment) -> list[Item]:
+        """A RST ends both directions; what waited is delivered, its holes will never fill."""
+        ts, seq = segment.ts, segment.seq
+        if stream.next_seq != UNALIGNED and not -WINDOW <= diff(seq, stream.next_seq) <= WINDOW:
+            self.counts.out_of_window += segment.final
+            return []
+        used = self.counts.used
+        items = flow.request.release(ts) + flow.response.release(ts)
+        items = self._classify(flow, items, used)
+        self.counts.used += segment.final
+        if flow.not_http is None:
+            items += flow.request.end(EndKind.RST, ts, segment.direction)
+            items += flow.response.end(EndKind.RST, ts, segment.direction)
+        return items
+
+    def _push_closed(
+        self, flow: Flow[C], stream: Stream, segment: Segment
+    ) -> tuple[Flow[C] | None, list[Item]]:
+        """A segment after both directions ended: late, or of a new connection on the same ports."""
+        length = segment.length
+        late = stream.next_seq != UNALIGNED and diff(segment.seq, stream.next_seq) < 0
+        if not length:
+            self.counts.used += segment.final
+        elif late:
+            self.counts.duplicate += segment.final
+        elif segment.direction == Direction.REQUEST and starts_request(segment.payload):
+            self._forget(flow)
+            return self._push_unknown(segment)
+        else:
+            self.counts.unaligned += segment.final
+        return flow, []
+
+    def _same_connection(self, flow: Flow[C], segment: Segment) -> bool:
+        """Whether a SYN is a retransmission, or the other half of the handshake."""
+        stream, other = flow.request, flow.response
+        if segment.direction:
+            stream, other = other, stream
+        if stream.first != UNALIGNED:
+            return stream.first == (segment.seq + 1) & MASK
+        return not segment.flags & ACK or other.first in (UNALIGNED, segment.ack)
+
+    def _classify(self, flow: Flow[C], items: list[Item], used: int) -> list[Item]:
+        """Looks at a flow's first request bytes; `used` is what was counted before these items."""
+        if flow.classified:
+            return items
+        for item in items:
+            if item.direction == Direction.REQUEST:
+                flow.classified = True
+                kind = classify(item.payload) if type(item) is Data else None
+                if kind is not None:
+                    packets = self.counts.used - used
+                    self.counts.used = used
+                    self.counts.count_not_http(kind, packets)
+                    self._entomb(flow, kind)
+                    return []
+                flow.request.plain = not flow.request.waiting and not flow.request.ended
+                break
+        return items
+
+    def _settle(self, flow: Flow[C], items: list[Item], ts: int) -> list[Item]:
+        """Accounts for what a flow holds, enforces the limits, closes it when both sides ended."""
+        request, response = flow.request, flow.response
+        if request.waiting or response.waiting or flow.held_cost:
+            self._account(flow)
+            limits = self._limits
+            if flow.held_cost and (
+                flow.held_cost > limits.max_held_bytes_per_flow
+                or self._held_bytes > limits.max_held_bytes_total
+            ):
+                used = self.counts.used
+                released = request.release(ts) + response.release(ts)
+                items = items + self._classify(flow, released, used)
+                self._account(flow)
+            self._waiting[flow.key] = flow
+        if not (request.waiting or response.waiting):
+            self._waiting.pop(flow.key, None)
+        if request.ended and response.ended and flow.not_http is None and not flow.closed:
+            flow.closed = True
+            self._closed[flow.key] = ts
+        return items
+
+    def _account(self, flow: Flow[C]) -> None:
+        cost = flow.request.held_cost + flow.response.held_cost
+        self._held_bytes += cost - flow.held_cost
+        flow.held_cost = cost
+
+    def _entomb(self, flow: Flow[C], kind: NotHttp) -> None:
+        """Turns a flow into a tombstone that holds nothing and only names what its segments are."""
+        flow.not_http = kind
+        flow.conversation = None
+        self.counts.count_not_http(kind, flow.request.drop_held() + flow.response.drop_held())
+        flow.request.plain = flow.response.plain = False
+        self._account(flow)
+        self._waiting.pop(flow.key, None)
+
+    def _remove(self, flow: Flow[C], kind: EndKind, ts: int) -> None:
+        """Takes a flow out of the table; its last items go to `ended` if somebody reads it."""
+        self.counts.evicted += flow.request.drop_held() + flow.response.drop_held()
+        items: list[Item] = []
+        for stream in (flow.request, flow.response):
+            items += stream.end(kind, ts, stream.direction)
+        if flow.conversation is not None and items:
+            self.ended.append((flow, items))
+        self._forget(flow)
+
+    def _forget(self, flow: Flow[C]) -> None:
+        self._account(flow)
+        self._flows.pop(flow.key, None)
+        self._closed.pop(flow.key, None)
+        self._waiting.pop(flow.key, None)

@@ -1,0 +1,91 @@
+"""Conversation: the requests and responses of one flow, as exchanges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shadow_agent.flow.items import Data, End, EndKind, Gap
+from shadow_agent.flow.segment import Direction
+from shadow_agent.http.counts import Unanswered
+from shadow_agent.http.pairing import Pairing
+from shadow_agent.http.requests import RequestStream
+from shadow_agent.http.responses import ResponseStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from shadow_agent.flow.items import Item
+    from shadow_agent.http.counts import ExchangeCounts, RequestCounts
+    from shadow_agent.http.exchange import Event, Limits
+
+
+class Conversation:
+    """Takes a flow's items in the order the flow table gives them; returns what they mean."""
+
+    __slots__ = ("_ended", "_pairing", "_requests", "_responses")
+
+    def __init__(
+        self,
+        key: bytes,
+        ids: Iterator[int],
+        limits: Limits,
+        requests: RequestCounts,
+        exchanges: ExchangeCounts,
+        *,
+        joined: bool = False,
+    ) -> None:
+        """A conversation in which nothing was said; `ids` numbers a worker's exchanges.
+
+        `joined` in mid-connection: what came before was not seen.
+        """
+        self._pairing = Pairing(key, ids, limits, requests, exchanges, joined=joined)
+        self._requests = RequestStream(limits, self._pairing)
+        self._responses = ResponseStream(limits, self._pairing)
+        self._ended = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether FlowUpgraded was returned: nothing that follows is read."""
+        return self._pairing.over
+
+    @property
+    def open_exchanges(self) -> int:
+        """Exchanges that wait for the rest of their response."""
+        return len(self._pairing.open)
+
+    def receive(self, items: Iterable[Item]) -> list[Event]:
+        """Takes Data, Gap and End of either direction; returns the events they cause, in order."""
+        pairing = self._pairing
+        for item in items:
+            stream = self._responses if item.direction else self._requests
+            if type(item) is Data:
+                stream.data(item)
+            elif type(item) is Gap:
+                stream.gap(item)
+            elif type(item) is End:
+                self._end(item)
+            if pairing.over:
+                self._requests.stop()
+                self._responses.stop()
+        events = pairing.events
+        if events:
+            pairing.events = []
+        return events
+
+    def close(self, reason: Unanswered, now: int) -> list[Event]:
+        """Ends everything that is open: an unanswered exchange gets `reason`; `now` in ns."""
+        self._requests.end(End(Direction.REQUEST, EndKind.EVICTED, now, Direction.REQUEST))
+        self._responses.cut(End(Direction.RESPONSE, EndKind.EVICTED, now, Direction.RESPONSE))
+        self._pairing.give_up_all(reason)
+        return self.receive(())
+
+    def _end(self, item: End) -> None:
+        if item.direction == Direction.RESPONSE:
+            self._responses.end(item)
+        else:
+            self._requests.end(item)
+        self._ended |= 1 << item.direction
+        if self._ended == 3:
+            # Requests that came after the service's FIN.
+            evicted = item.kind is EndKind.EVICTED
+            self._pairing.give_up_all(Unanswered.EVICTED if evicted else Unanswered.SERVER_CLOSED)

@@ -1,0 +1,158 @@
+"""RequestStream: the requests of one flow, from their bytes to exchanges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shadow_agent.flow.classify import starts_request
+from shadow_agent.flow.counts import NotHttp
+from shadow_agent.flow.items import EndKind
+from shadow_agent.http.counts import RequestOutcome
+from shadow_agent.http.exchange import RequestBodySeen, RequestEnded
+from shadow_agent.http.head import Malformed, parse_request
+from shadow_agent.http.messages import REJECTED, Cause, MessageStream, Phase
+
+if TYPE_CHECKING:
+    from shadow_agent.flow.items import Data, End
+    from shadow_agent.http.exchange import Exchange, Limits
+    from shadow_agent.http.pairing import Pairing
+
+_OUTCOMES = {
+    Cause.GAP: RequestOutcome.GAP,
+    Cause.MALFORMED: RequestOutcome.MALFORMED,
+    Cause.OVERSIZE: RequestOutcome.OVERSIZE,
+    Cause.ENDED: RequestOutcome.ABORTED,
+}
+_COMPLETE = RequestOutcome.COMPLETE
+_new = tuple.__new__  # see pairing
+
+
+class RequestStream(MessageStream):
+    """Counts each request from its first byte to its outcome, and begins its exchange."""
+
+    __slots__ = ("_exchange", "_missing", "_pairing", "_start_ack", "_start_seq", "_started_ts")
+
+    def __init__(self, limits: Limits, pairing: Pairing) -> None:
+        """A stream that stands between two requests."""
+        super().__init__(limits)
+        self._pairing = pairing
+        self._exchange: Exchange | None = None  # of the request at hand, once its head is parsed
+        self._started_ts = 0
+        self._start_seq = 0
+        self._start_ack = 0
+        self._missing = False  # requests may be missing before the next one
+
+    def _resume(self, item: Data) -> bool:
+        if not starts_request(item.payload):
+            return False
+        self._phase = Phase.START
+        return True
+
+    def _begin(self, item: Data, seq: int) -> bool:
+        counts = self._pairing.requests
+        counts.started += 1
+        counts.open += 1
+        self._started_ts = item.ts
+        self._start_seq = seq
+        self._start_ack = item.ack
+        return True
+
+    def _check_head(self) -> None:
+        # A method begins with a capital letter: anything else never becomes a head, however long
+        # it is waited for.
+        if 0x41 <= self._head[0] <= 0x5A:
+            super()._check_head()
+        else:
+            self._break(Cause.MALFORMED)
+
+    def _take_head(self, raw: bytes, item: Data) -> int:
+        head = parse_request(raw)
+        pairing = self._pairing
+        if isinstance(head, Malformed):
+            self._break(Cause.MALFORMED)
+            return REJECTED
+        if head.method == "PRI":  # the preface, cut so that the flow table could not see it
+            self._break(Cause.MALFORMED)
+            pairing.hand_over(NotHttp.H2)
+            return REJECTED
+        self._exchange = pairing.begin(
+            head, self._started_ts, self._start_seq, self._start_ack, missing=self._missing
+        )
+        self._missing = False
+        return head.framing
+
+    def _take_body(self, raw: bytes, ts: int) -> None:
+        exchange = self._exchange
+        if exchange is not None and not self._damaged:
+            self._pairing.events.append(RequestBodySeen(exchange, raw))
+
+    def _take_end(self, ts: int | None) -> None:
+        exchange = self._exchange
+        self._exchange = None
+        if exchange is None or self._damaged:
+            return  # its end was told when the gap was seen
+        exchange.request_ended_ts = ts
+        exchange.request_outcome = _COMPLETE
+        if self._length:
+            exchange.set_request_body(self._length, self._whole, self._digest())
+        else:
+            exchange.request_body_len = 0
+        counts = self._pairing.requests
+        counts.open -= 1
+        counts.complete += 1
+        self._pairing.events.append(_new(RequestEnded, (exchange, _COMPLETE)))
+        if exchange.request.method == "CONNECT":
+            # A tunnel's bytes may come before the response says whether there is a tunnel.
+            self._phase = Phase.LOST
+
+    def _more_body(self, item: Data, pos: int) -> int:
+        exchange = self._exchange
+        if (
+            exchange is not None
+            and exchange.request.expect_continue
+            and exchange.answered
+            and not self._length
+            and starts_request(item.payload[pos:])
+        ):
+            # Refused before it sent its body (417, 401 …), the client kept the body to itself.
+            self._end_request(RequestOutcome.ABORTED)
+            self._drop()
+            self._phase = Phase.START
+            return pos
+        return super()._more_body(item, pos)
+
+    def stop(self) -> None:
+        """What follows is not HTTP/1: a request at hand ends here."""
+        if self._phase in (Phase.HEAD, Phase.BODY) and not self._damaged:
+            self._end_request(RequestOutcome.ABORTED)
+        super().stop()
+
+    def _body_damaged(self) -> None:
+        self._end_request(RequestOutcome.GAP)
+
+    def _break(self, cause: Cause) -> None:
+        if self._phase is Phase.OVER:
+            return
+        if self._phase is Phase.START and cause is Cause.GAP:
+            self._pairing.requests.unexplained_gaps += 1
+        elif self._phase is not Phase.LOST and not self._damaged:
+            self._end_request(_OUTCOMES[cause])
+        self._missing = True
+        self._pairing.skipped = False
+        self._phase = Phase.LOST
+        self._drop()
+
+    def _finish(self, item: End) -> None:
+        if self._phase in (Phase.HEAD, Phase.BODY) and not self._damaged:
+            evicted = item.kind is EndKind.EVICTED
+            self._end_request(RequestOutcome.EVICTED if evicted else RequestOutcome.ABORTED)
+
+    def _end_request(self, outcome: RequestOutcome) -> None:
+        """The request at hand ends without its last byte."""
+        self._pairing.requests.count(outcome)
+        exchange = self._exchange
+        self._exchange = None
+        if exchange is not None:
+            exchange.request_outcome = outcome
+            exchange.note(f"request body: {outcome.value}")
+            self._pairing.events.append(RequestEnded(exchange, outcome))

@@ -1,0 +1,148 @@
+"""ResponseStream: the responses of one flow, each to the exchange it answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shadow_agent.flow.counts import NotHttp
+from shadow_agent.flow.items import EndKind
+from shadow_agent.flow.segment import Direction
+from shadow_agent.http.body import CloseBody
+from shadow_agent.http.counts import Unanswered
+from shadow_agent.http.head import Malformed, parse_response
+from shadow_agent.http.messages import REJECTED, Cause, MessageStream, Phase
+
+if TYPE_CHECKING:
+    from shadow_agent.flow.items import Data, End
+    from shadow_agent.http.exchange import Exchange, Limits
+    from shadow_agent.http.pairing import Pairing
+
+_STATUS_LINE: Final = b"HTTP/1."
+
+
+class ResponseStream(MessageStream):
+    """Skips interim responses and fills in the exchange of each final one."""
+
+    __slots__ = ("_exchange", "_first_ts", "_last_ts", "_pairing")
+
+    def __init__(self, limits: Limits, pairing: Pairing) -> None:
+        """A stream that stands between two responses."""
+        super().__init__(limits)
+        self._pairing = pairing
+        self._exchange: Exchange | None = None  # that the response at hand answers
+        self._first_ts = 0
+        self._last_ts = 0
+
+    def _resume(self, item: Data) -> bool:
+        if not self._pairing.rematch(item):
+            return False
+        self._phase = Phase.START
+        return True
+
+    def _begin(self, item: Data, seq: int) -> bool:
+        exchange = self._exchange
+        if exchange is None or exchange.unanswered is not None:
+            exchange = self._pairing.match(item, seq)
+            if exchange is None:
+                self._exchange = None
+                self._phase = Phase.LOST
+                return False
+            self._exchange = exchange
+        self._first_ts = self._last_ts = item.ts
+        return True
+
+    def _check_head(self) -> None:
+        if self._head[:7] == _STATUS_LINE[: len(self._head)]:
+            super()._check_head()
+        else:
+            self._break(Cause.MALFORMED)
+
+    def _take_head(self, raw: bytes, item: Data) -> int:
+        exchange = self._exchange
+        if exchange is None:
+            raise AssertionError("a response without its exchange")
+        head = parse_response(raw)
+        if isinstance(head, Malformed):
+            exchange.note(head.reason)
+            self._break(Cause.MALFORMED)
+            return REJECTED
+        status = head.status
+        if status < 200 and status != 101:
+            self._phase = Phase.START  # an interim response: the final one follows
+            return REJECTED
+        exchange.response = head
+        exchange.response_first_ts = self._first_ts
+        self._last_ts = item.ts
+        method = exchange.request.method
+        if method == "HEAD":
+            return 0
+        if status == 101 or (method == "CONNECT" and status < 300):
+            exchange.response_last_ts = item.ts
+            exchange.set_response_body(0, None, None)
+            self._pairing.answer(exchange)
+            self._pairing.hand_over(NotHttp.UPGRADED)
+            self.stop()
+            return REJECTED
+        return head.framing
+
+    def _take_body(self, raw: bytes, ts: int) -> None:
+        self._last_ts = ts
+
+    def _take_end(self, ts: int | None) -> None:
+        exchange = self._exchange
+        self._exchange = None
+        if exchange is None:
+            return
+        exchange.response_last_ts = ts
+        if not self._damaged:
+            exchange.set_response_body(self._length, self._whole, self._digest())
+        self._pairing.answer(exchange)
+
+    def _body_damaged(self) -> None:
+        if self._exchange is not None:
+            self._exchange.note("response body: gap")
+
+    def _break(self, cause: Cause) -> None:
+        if self._phase in (Phase.LOST, Phase.OVER):
+            return
+        exchange = self._exchange
+        if exchange is not None and self._phase is Phase.BODY:
+            if not self._damaged:
+                exchange.note(f"response body: {cause.value}")
+            self._pairing.answer(exchange)
+        elif exchange is not None and cause is not Cause.GAP:
+            self._pairing.give_up(exchange, Unanswered.MALFORMED)
+        self._pairing.lose()
+        self._exchange = None
+        self._phase = Phase.LOST
+        self._drop()
+
+    def cut(self, item: End) -> None:
+        """Ends the response at hand, but leaves the exchanges that have none."""
+        self._cut(item)
+        self.stop()
+
+    def _finish(self, item: End) -> None:
+        self._cut(item)
+        self._pairing.give_up_all(self._reason(item))
+
+    def _cut(self, item: End) -> None:
+        exchange = self._exchange
+        self._exchange = None
+        if exchange is not None and self._phase is Phase.BODY:
+            if isinstance(self._body, CloseBody) and item.kind is EndKind.FIN:
+                exchange.response_last_ts = self._last_ts
+                if not self._damaged:
+                    exchange.set_response_body(self._length, self._whole, self._digest())
+            elif not self._damaged:
+                exchange.note(f"response body: cut off ({item.kind.value})")
+            self._pairing.answer(exchange)
+
+    def _reason(self, item: End) -> Unanswered:
+        if item.kind is EndKind.EVICTED:
+            return Unanswered.EVICTED
+        if self._pairing.lost:
+            return Unanswered.GAP
+        if item.kind is EndKind.RST and item.by == Direction.REQUEST:
+            return Unanswered.CLIENT_ABORTED
+        return Unanswered.SERVER_CLOSED

@@ -1,0 +1,152 @@
+"""The tap of one target: programs, rings, control page and counters, and where it is attached."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from shadow_agent.kernel import bpf
+from shadow_agent.kernel.attach import Attachment, Hook, Mechanism, attach
+from shadow_agent.kernel.control import ControlPage
+from shadow_agent.kernel.counters import KernelCounters
+from shadow_agent.kernel.layout import Role
+from shadow_agent.kernel.netlink import Interface
+from shadow_agent.kernel.program import LoadedTap, Loader, load
+from shadow_agent.kernel.ring import RingView
+
+# The agent heartbeats four times a second; older than this it is dead or hangs.
+LEASE_MAX_NS: Final = 2_000_000_000
+# A wake-up per eighth of the ring: the reader's own timer is what usually comes first.
+_WAKES_PER_RING: Final = 8
+
+_PREFIX: Final = {Role.PRODUCTION: "tap", Role.SHADOW: "shadow"}
+
+
+def programs_for(interface: Interface, role: Role) -> dict[Hook, str]:
+    """Which entry program belongs on which hook of an interface."""
+    prefix = _PREFIX[role]
+    if interface.is_loopback:
+        return {Hook.INGRESS: f"{prefix}_loopback"}
+    link = "l3_" if interface.is_l3 else ""
+    return {hook: f"{prefix}_{link}{hook}" for hook in Hook}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An interface and what it is tapped for."""
+
+    interface: Interface
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class TapSettings:
+    """What the programs are told once, before they are attached."""
+
+    target: str
+    ports: Sequence[int]
+    shadow: tuple[IPv4Address | IPv6Address, int]
+    guard: bool  # count packets from the shadow's address on the client-facing egress
+    shards: int
+    ring_bytes: int  # per shard; a power of two
+    sample: float
+    mechanism: Mechanism
+
+
+class Tap:
+    """Loaded on construction, attached interface by interface; ``close`` undoes all of it.
+
+    Lives in the supervisor only. Its mappings do not survive a fork; its file descriptors do, so
+    a child closes them first thing: a link's fd held there would outlive the supervisor.
+    """
+
+    def __init__(self, loader: Loader, settings: TapSettings, places: Sequence[Place]) -> None:
+        names = sorted({n for p in places for n in programs_for(p.interface, p.role).values()})
+        self._settings = settings
+        self._loaded: LoadedTap = load(loader, names)
+        self._attached: dict[tuple[str, Role], list[Attachment]] = {}
+        self.ring_fds = [
+            bpf.create_ring(settings.ring_bytes, f"shard{shard}")
+            for shard in range(settings.shards)
+        ]
+        self.rings = [RingView(fd, settings.ring_bytes) for fd in self.ring_fds]
+        for shard, fd in enumerate(self.ring_fds):
+            self.rings[shard].dont_fork()
+            bpf.update(self._loaded.maps["rings"], shard, struct.pack("=I", fd))
+        self.control_fd = self._loaded.maps["control"]
+        self.control = ControlPage(self.control_fd, writable=True)
+        self.counters = KernelCounters(self._loaded.maps["counters"])
+        self.control.configure(
+            ports=settings.ports,
+            shadow=settings.shadow,
+            guard=settings.guard,
+            shards=settings.shards,
+            salt=secrets.randbits(32),
+            wake_bytes=max(settings.ring_bytes // _WAKES_PER_RING, 4096),
+            lease_max_ns=LEASE_MAX_NS,
+        )
+        self.control.set_sample(settings.sample)
+
+    @property
+    def loader(self) -> Loader:
+        """Which loader ran."""
+        return self._loaded.loader
+
+    @property
+    def mechanisms(self) -> dict[str, str]:
+        """Interface name → how it is attached."""
+        return {
+            name: str(attachments[0].mechanism)
+            for (name, _), attachments in self._attached.items()
+            if attachments
+        }
+
+    def attach(self, place: Place) -> None:
+        """Attach to an interface, again after it came back.
+
+        Raises HostError, and then nothing of this place stays attached.
+        """
+        self.forget(place)
+        done: list[Attachment] = []
+        try:
+            for hook, name in programs_for(place.interface, place.role).items():
+                done.append(
+                    attach(
+                        self._loaded.programs[name],
+                        place.interface.index,
+                        hook,
+                        self._settings.mechanism,
+                        self._settings.target,
+                    )
+                )
+        except BaseException:
+            for attachment in done:
+                attachment.close()
+            raise
+        self._attached[place.interface.name, place.role] = done
+
+    def forget(self, place: Place) -> None:
+        """Drop the attachments of a place, whether or not its interface still exists."""
+        for attachment in self._attached.pop((place.interface.name, place.role), []):
+            attachment.close()
+
+    def detach(self, role: Role | None = None) -> None:
+        """Nothing (of this role) is copied from here on; rings and counters can still be read."""
+        for place in [place for place in self._attached if role in (None, place[1])]:
+            for attachment in self._attached.pop(place):
+                attachment.close()
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        self.detach()
+        self.control.close()
+        for ring in self.rings:
+            ring.close()
+        for fd in self.ring_fds:
+            os.close(fd)
+        self._loaded.close()

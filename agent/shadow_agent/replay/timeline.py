@@ -1,0 +1,91 @@
+"""When bytes of our own connection passed the shadow-side tap (sans-io).
+
+Both sides' latency is taken from the kernel at the same points, so that neither the agent's
+scheduling nor its queues are billed to the shadow.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from shadow_agent.flow.segment import SYN, Direction, Segment
+from shadow_agent.flow.sequence import diff
+
+# Segments remembered per direction; beyond it the oldest is forgotten and its time unknown.
+# 4096 GRO segments hold some 64 MiB, the largest body that is read.
+_REMEMBERED: Final = 4096
+
+
+class Span(NamedTuple):
+    """A run of bytes [start, end) of one direction and when it passed."""
+
+    start: int
+    end: int
+    ts: int
+
+
+class _Track:
+    """One direction: spans in order, by offset from the first byte of the connection."""
+
+    __slots__ = ("base", "high", "resent_to", "spans")
+
+    def __init__(self) -> None:
+        self.base: int | None = None  # sequence number of offset 0; None when the SYN was lost
+        self.high = 0
+        self.resent_to = 0  # bytes below this may have travelled more than once
+        self.spans: deque[Span] = deque(maxlen=_REMEMBERED)
+
+    def push(self, seq: int, length: int, ts: int) -> None:
+        if self.base is None:
+            return
+        start = self.high + diff(seq, self.base + self.high & 0xFFFFFFFF)
+        end = start + length
+        if start < self.high:
+            self.resent_to = max(self.resent_to, min(end, self.high))
+        if end > self.high:
+            self.spans.append(Span(max(start, self.high), end, ts))
+            self.high = end
+
+    def passed(self, offset: int) -> int | None:
+        """When the byte at ``offset`` passed; forgets what lies before its span."""
+        spans = self.spans
+        while spans and spans[0].end <= offset:
+            spans.popleft()
+        return spans[0].ts if spans and spans[0].start <= offset else None
+
+
+class Timeline:
+    """Both directions of one connection to the shadow."""
+
+    __slots__ = ("_answers", "_requests")
+
+    def __init__(self) -> None:
+        """Nothing has passed yet, not even a SYN."""
+        self._requests = _Track()
+        self._answers = _Track()
+
+    def push(self, segment: Segment) -> None:
+        """A record of the shadow-side tap."""
+        track = self._requests if segment.direction == Direction.REQUEST else self._answers
+        if segment.flags & SYN:
+            track.base = segment.seq + 1 & 0xFFFFFFFF
+        elif segment.length:
+            track.push(segment.seq, segment.length, segment.ts)
+
+    @property
+    def based(self) -> bool:
+        """Both SYN records were seen."""
+        return self._requests.base is not None and self._answers.base is not None
+
+    def request_passed(self, end_offset: int) -> int | None:
+        """When the request's last byte went out, ns; None when its record was lost."""
+        return self._requests.passed(end_offset - 1)
+
+    def answer_passed(self, offset: int) -> int | None:
+        """When the answer's byte at ``offset`` came in, ns; None when its record was lost."""
+        return self._answers.passed(offset)
+
+    def resent(self, request_end: int, answer_offset: int) -> bool:
+        """A byte that the latency hangs on travelled twice: whose time is meant is unknown."""
+        return self._requests.resent_to >= request_end or self._answers.resent_to > answer_offset

@@ -1,0 +1,163 @@
+"""The closed sets of reasons: every early exit of the path has exactly one name here.
+
+Values are what appears in the ledger's JSON and in metric labels, so renaming one breaks readers.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+from typing import Self
+
+__all__ = [
+    "BodyResult",
+    "Failed",
+    "LatencyUnknown",
+    "NotHttp",
+    "Outcome",
+    "Reason",
+    "RecordsLost",
+    "Refused",
+    "Shed",
+    "Unanswered",
+    "Uncomparable",
+    "Unsupported",
+]
+
+
+class Reason(StrEnum):
+    """A reason and, as ``meaning``, when it happens, in words for an operator."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        """Make the member equal to ``value`` and carry ``meaning``."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+@unique
+class Unsupported(Reason):
+    """``packets.unsupported``: the tap saw the packet and cannot read it."""
+
+    OTHER_HOST = ("other_host", "addressed to another machine's MAC: bridges, macvlan parents")
+    FRAGMENT = ("fragment", "an IP fragment: ports are in the first one only")
+    TUNNEL = ("tunnel", "the service's TCP is wrapped in another protocol")
+    IPV6_EXTENSION = ("ipv6_extension", "an extension header chain longer or stranger than we walk")
+    TRUNCATED = ("truncated", "the frame ends before its headers say it does")
+
+
+@unique
+class RecordsLost(Reason):
+    """``records.lost``: the kernel copied it, no worker made a segment of it."""
+
+    WORKER_DIED = ("worker_died", "consumed from the ring, but the worker died before counting it")
+    UNDECODABLE = ("undecodable", "header of an unknown version or lengths that contradict")
+
+
+@unique
+class NotHttp(Reason):
+    """``segments.not_http``: payload on the service's port that is not HTTP/1."""
+
+    TLS = ("tls", "the flow began with a TLS handshake record")
+    H2 = ("h2", "the flow began with the HTTP/2 preface")
+    UPGRADED = ("upgraded", "after 101 or CONNECT the flow speaks something else")
+    OTHER = ("other", "the flow's first bytes are no HTTP method")
+
+
+@unique
+class Unanswered(Reason):
+    """``exchanges.unanswered``: a production request without a production answer we can read."""
+
+    CLIENT_ABORTED = ("client_aborted", "the client closed or reset before the answer began")
+    SERVER_CLOSED = ("server_closed", "production closed or reset before the answer began")
+    GAP = ("gap", "the answer's head was lost in capture")
+    MALFORMED = ("malformed", "the answer's head cannot be parsed")
+    EVICTED = ("evicted", "the flow was idle too long or the flow table was full")
+    UPGRADED = ("upgraded", "the connection left HTTP before the answer")
+    PAUSED = ("paused", "mirroring was paused while the answer was due")
+    DRAINED = ("drained", "the run ended first")
+    WORKER_DIED = ("worker_died", "the worker that held it died")
+
+
+@unique
+class Refused(Reason):
+    """``replay.refused``: policy does not let this request reach the shadow."""
+
+    METHOD = ("method", "not among the methods that may be replayed")
+    LOOP = ("loop", "it came from the shadow's own address")
+    BODY_UNFRAMED = ("body_unframed", "where its body ends is ambiguous: replaying could smuggle")
+    REQUEST_LIMIT = ("request_limit", "--requests N were replayed already")
+    UPGRADE = ("upgrade", "CONNECT or Upgrade: the connection would leave HTTP")
+    PAUSED = ("paused", "replay was paused by the operator or by an alert")
+
+
+@unique
+class Shed(Reason):
+    """``replay.shed``: the shadow is too slow for what production sends."""
+
+    QUEUE_FULL = ("queue_full", "too many requests wait on one shadow connection")
+    CONNECTIONS = ("connections", "the cap on shadow connections is reached")
+    BACKLOG_BYTES = ("backlog_bytes", "too many bytes wait to be sent")
+    AGE = ("age", "it waited too long: its answer would compare another moment")
+
+
+@unique
+class Failed(Reason):
+    """``replay.failed``: the agent's own fault, never the shadow's."""
+
+    NO_SOCKET = ("no_socket", "out of descriptors, ports or memory for a socket")
+    BIND = ("bind", "the socket could not be bound to the shadow interface")
+    INTERNAL = ("internal", "an unexpected exception, logged once per kind")
+    WORKER_DIED = ("worker_died", "the worker died with it in hand")
+    DRAINED = ("drained", "the run ended before it was sent")
+
+
+@unique
+class Uncomparable(Reason):
+    """``pairs.uncomparable``: replayed, but one half of the pair is missing."""
+
+    PRODUCTION_UNANSWERED = (
+        "production_unanswered",
+        "there is no production answer to compare with",
+    )
+    REQUEST_INCOMPLETE = ("request_incomplete", "the shadow got only part of the request's body")
+    WORKER_DIED = ("worker_died", "the worker died before both answers were there")
+    DRAINED = ("drained", "the run ended before both answers were there")
+    BACKLOG = ("backlog", "the shadow read the request's body too slowly and it was cut")
+    INTERNAL = ("internal", "sent once, and then the agent's own fault")
+
+
+@unique
+class Outcome(Reason):
+    """How the shadow's half of a compared pair ended; all but ``ANSWERED`` are bad."""
+
+    ANSWERED = ("answered", "a whole, readable answer")
+    REFUSED = ("refused", "connection refused")
+    UNREACHABLE = ("unreachable", "no route to the shadow, or ICMP said so")
+    RESET = ("reset", "the shadow reset the connection before its answer was whole")
+    CLOSED = ("closed", "the shadow closed the connection before its answer was whole")
+    TIMEOUT_CONNECT = ("timeout_connect", "no connection within its deadline")
+    TIMEOUT_FIRST_BYTE = ("timeout_first_byte", "no first byte within its deadline")
+    TIMEOUT_WHOLE = ("timeout_whole", "first byte came, the last did not within its deadline")
+    GARBAGE = ("garbage", "what came back is not an HTTP/1 response")
+    OVERSIZE = ("oversize", "a head or body beyond what we read")
+
+
+@unique
+class BodyResult(Reason):
+    """Whether both bodies of a compared pair were equal after chunked decoding."""
+
+    MATCHED = ("matched", "same length and hash")
+    MISMATCHED = ("mismatched", "both known and different")
+    UNKNOWN = ("unknown", "at least one is incomplete, so no claim is made")
+
+
+@unique
+class LatencyUnknown(Reason):
+    """Why the kernel's timestamps give no latency for one side of a pair."""
+
+    NO_SYN = ("no_syn", "our own connection's SYN record was lost: no sequence base")
+    NO_SEGMENT = ("no_segment", "the record of the first or last byte was lost")
+    RETRANSMITTED = ("retransmitted", "the request or the answer's first byte was sent twice")

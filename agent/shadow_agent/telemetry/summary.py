@@ -1,0 +1,120 @@
+"""What a run ends with: one JSON object for programs, and the same in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from shadow_agent.telemetry.ledger import Ledger, coverage, imbalances, reach
+from shadow_agent.telemetry.render import render_summary
+
+if TYPE_CHECKING:
+    from shadow_agent.telemetry.endpoints import Endpoint
+    from shadow_agent.telemetry.histogram import LogHistogram
+    from shadow_agent.telemetry.run import Cost, Interruption, Run
+    from shadow_agent.telemetry.snapshot import Snapshot
+
+__all__ = ["percentiles", "render_summary", "statuses", "summary_json"]
+
+_PERCENTS: Final = (50.0, 95.0, 99.0)
+
+
+def summary_json(
+    run: Run,
+    ledger: Ledger,
+    snapshot: Snapshot,
+    *,
+    duration_s: float,
+    interruptions: Iterable[Interruption] = (),
+    alerts: Sequence[str] = (),
+    cost: Cost | None = None,
+) -> dict[str, Any]:
+    """The object that ``attach --json`` prints, ready for orjson.
+
+    ``ledger`` is the complete one (``Ledger.with_kernel``), ``snapshot`` all workers' merged.
+    Shares are from 0 to 1, latencies in microseconds; null means nothing to compute it from.
+    Endpoints come worst first.
+    """
+    return {
+        "version": run.version,
+        "target": run.target,
+        "shadow": run.shadow,
+        "run_id": run.run_id,
+        "builds": dict(run.builds),
+        "epoch": run.epoch,
+        "loader": run.loader,
+        "attached": dict(run.attached),
+        "duration_s": round(duration_s, 3),
+        "ledger": ledger.as_dict(),
+        "imbalances": imbalances(ledger),
+        "coverage": coverage(ledger),
+        "reach": reach(ledger, snapshot.eligible),
+        "different": snapshot.different,
+        "latency_us": _sides(snapshot.production_first, snapshot.shadow_first),
+        "last_byte_us": _sides(snapshot.production_last, snapshot.shadow_last),
+        "latency_unknown": dict(snapshot.latency_unknown),
+        "dispatch_lag_us": percentiles(snapshot.dispatch_lag),
+        "network_rtt_us": snapshot.network_rtt_us,
+        "status": statuses(snapshot.status_pairs),
+        "bodies": {
+            name: snapshot.body.get(name, 0) for name in ("matched", "mismatched", "unknown")
+        },
+        "outcomes": dict(snapshot.outcomes),
+        "endpoints": [_endpoint(row) for row in sorted(snapshot.endpoints, key=_worst)],
+        "interruptions": [interruption.as_dict() for interruption in interruptions],
+        "alerts": list(alerts),
+        "agent": None if cost is None else _cost(cost, ledger),
+    }
+
+
+def percentiles(histogram: LogHistogram) -> dict[str, float | None]:
+    """``{"p50", "p95", "p99"}`` in microseconds, to a tenth."""
+    values = histogram.percentiles(_PERCENTS)
+    return {
+        f"p{percent:.0f}": None if value is None else round(value, 1)
+        for percent, value in zip(_PERCENTS, values, strict=True)
+    }
+
+
+def statuses(pairs: Mapping[str, int]) -> dict[str, Any]:
+    """``{"matched", "mismatched", "by_pair"}``, the commonest pair first."""
+    ordered = dict(sorted(pairs.items(), key=lambda item: (-item[1], item[0])))
+    matched = sum(n for pair, n in pairs.items() if _equal(pair))
+    return {
+        "matched": matched,
+        "mismatched": sum(pairs.values()) - matched,
+        "by_pair": ordered,
+    }
+
+
+def _equal(pair: str) -> bool:
+    production, _, shadow = pair.partition("→")
+    return production == shadow
+
+
+def _sides(production: LogHistogram, shadow: LogHistogram) -> dict[str, dict[str, float | None]]:
+    return {"production": percentiles(production), "shadow": percentiles(shadow)}
+
+
+def _endpoint(row: Endpoint) -> dict[str, Any]:
+    return {
+        "method": row.method,
+        "path": row.path,
+        "pairs": row.pairs,
+        "status_mismatches": row.status_mismatches,
+        "body_mismatches": row.body_mismatches,
+        "latency_us": _sides(row.production, row.shadow),
+    }
+
+
+def _worst(row: Endpoint) -> tuple[int, int, str, str]:
+    return (-(row.status_mismatches + row.body_mismatches), -row.pairs, row.path, row.method)
+
+
+def _cost(cost: Cost, ledger: Ledger) -> dict[str, float | int | None]:
+    compared = ledger.pairs.compared
+    return {
+        "cpu_s": round(cost.cpu_s, 3),
+        "max_rss_bytes": cost.max_rss_bytes,
+        "cpu_us_per_compared": round(cost.cpu_s * 1e6 / compared, 1) if compared else None,
+    }

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What crosses from the kernel to user space: the record, the control page and the counters.
+ *
+ * This file is the source of truth. agent/shadow_agent/kernel/layout.py mirrors it, and
+ * tests/kernel/test_layout.py compiles it and compares every size, offset and value. */
+#ifndef SHADOW_AGENT_RECORD_H
+#define SHADOW_AGENT_RECORD_H
+
+#include <linux/types.h>
+
+/* Largest payload of one record; a longer packet is consecutive records. */
+#define PIECE_MAX 16384
+/* 40 x 16 KiB = 640 KiB: above the kernel's 512 KiB bound on BIG TCP packets. */
+#define PIECES_MAX 40
+#define SHARDS_MAX 16
+
+enum role {
+	ROLE_PRODUCTION = 0, /* the tapped service, payload copied */
+	ROLE_SHADOW = 1,     /* our own connections to the shadow, headers only */
+	ROLES = 2,
+};
+
+enum direction {
+	DIRECTION_REQUEST = 0,  /* towards the service (or the shadow) */
+	DIRECTION_RESPONSE = 1, /* from it */
+};
+
+/* One TCP segment, or a piece of at most PIECE_MAX bytes of one; payload follows.
+ *
+ * The four address fields stand together and mean the same in both directions, so that
+ * they are the flow's key as they lie: remote is the peer of this host's end. */
+struct record {
+	__u64 ts_ns; /* CLOCK_MONOTONIC, when the packet passed the hook */
+	__u8 remote_addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u8 local_addr[16];
+	__u8 remote_port[2]; /* network order */
+	__u8 local_port[2];
+	__u32 seq; /* of this piece's first byte, host order */
+	__u32 ack;
+	__u32 length;  /* payload of this piece on the wire */
+	__u32 copied;  /* payload bytes that follow; 0 for ROLE_SHADOW */
+	__u32 ifindex;
+	__u32 number;  /* per-flow record number when sampling by request; 0 when not */
+	__u8 family;    /* 4 or 6 */
+	__u8 tcp_flags; /* as in the TCP header */
+	__u8 direction;
+	__u8 role;
+	__u8 final; /* 1 on the last piece of a packet: the one that is counted */
+	__u8 pad[7];
+};
+_Static_assert(sizeof(struct record) == 80, "record is 80 bytes");
+
+#define PORT_WORDS 1024
+
+/* One page that user space writes and the programs read. */
+struct control {
+	__u64 lease_ns;    /* CLOCK_MONOTONIC of the agent's last heartbeat */
+	__u64 lease_max_ns; /* older than this: the agent is dead or hangs, copy nothing */
+	__u64 sample_below; /* a flow is mirrored when its 32-bit hash is below; 1<<32 is all */
+	__u32 paused;      /* the off switch */
+	__u32 tripped;     /* set here by the kernel: a packet of the shadow left towards clients */
+	__u32 shards;
+	__u32 salt;        /* of the flow hash: nobody outside can choose what is sampled */
+	__u32 wake_bytes;  /* wake the reader each time a ring has taken this much; power of two */
+	__u32 generation;  /* advances with each change of paused or sample_below */
+	__u8 shadow_addr[16];
+	__u8 shadow_port[2];
+	__u8 guard; /* 1: count packets of shadow_addr on the client-facing egress */
+	__u8 pad[5];
+	__u64 ports[PORT_WORDS]; /* bitmap of service ports */
+};
+_Static_assert(sizeof(struct control) == 72 + 8 * PORT_WORDS, "control has no holes");
+
+/* Per CPU and role. SEEN equals the sum of the others up to COPIED. */
+enum counter {
+	SEEN = 0,       /* the program ran */
+	OWN,            /* between us and the shadow, seen on a tapped interface */
+	NOT_SERVICE,    /* another port or protocol */
+	NO_PAYLOAD,     /* a pure ACK of the service */
+	PAUSED,         /* off switch, trip or stale lease */
+	SAMPLED_OUT,    /* a flow outside the sample */
+	OVER_BUDGET,    /* byte budget spent */
+	OTHER_HOST,     /* a frame addressed to another host (bridge, macvlan parent) */
+	FRAGMENT,       /* an IP fragment of TCP: no ports in most of them */
+	TUNNEL,         /* IP-in-IP, GRE: what is inside is not looked at */
+	IPV6_EXTENSION, /* a chain of extension headers longer than we walk, or one we cannot */
+	TRUNCATED,      /* headers or payload that the packet does not hold */
+	RING_FULL,      /* no room in the ring */
+	COPIED,         /* all pieces are on the ring */
+	RING_FULL_REQUESTS, /* of RING_FULL: segments that begin with a method token */
+	LEAKED,         /* packets of the shadow's address on the client-facing egress */
+	COUNTERS,
+};
+
+struct counters {
+	__u64 value[ROLES][COUNTERS];
+};
+
+#endif

@@ -1,0 +1,1 @@
+"""Tests of shadow-agent: unit, property, kernel, net (namespaces) and bench."""

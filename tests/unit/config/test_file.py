@@ -1,0 +1,96 @@
+"""The configuration file."""
+
+from pathlib import Path
+
+import pytest
+
+from shadow_agent.config import file
+from shadow_agent.errors import UsageError
+
+
+def write(folder: Path, text: str) -> Path:
+    """A file with that text."""
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_no_file_is_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's file is optional, and read when it is there."""
+    monkeypatch.setattr(file, "SYSTEM_FILE", tmp_path / "config.toml")
+    assert file.read(None) == file.File(file.NOTHING, {})
+    write(tmp_path, "workers = 2")
+    assert file.read(None).settings.values == {"workers": 2}
+
+
+def test_tables_of_targets_and_limits(tmp_path: Path) -> None:
+    """Top level, limits, targets, limits of targets; - and _ alike; any name a target may have."""
+    path = write(
+        tmp_path,
+        """
+        iface = "eth0"
+        shadow_iface = "eth1"
+        [limits]
+        ring-bytes = 4096
+        drain_s = 2
+        [target.web]
+        port = [80, 81]
+        [target.web.limits]
+        max-queue = 3
+        [target."a.limits"]
+        sample = 0.5
+        [target.empty]
+        """,
+    )
+    found = file.read(path)
+    assert found.settings.values == {"interfaces": ("eth0",), "shadow_interface": "eth1"}
+    assert found.settings.limits == {"ring_bytes": 4096, "drain_s": 2.0}
+    assert found.targets["web"].values == {"ports": (80, 81)}
+    assert found.targets["web"].limits == {"max_queue": 3}
+    assert found.targets["a.limits"].values == {"sample": 0.5}
+    assert found.targets["empty"] == file.NOTHING
+
+
+def test_a_target_may_be_named_without_tables(tmp_path: Path) -> None:
+    """``target = "web"`` gives the only attachment its name."""
+    assert file.read(write(tmp_path, 'target = "web"')).settings.values == {"target": "web"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("ifce = 'eth0'", "{}: unknown key ifce; did you mean iface?"),
+        ("config = 'x'", "{}: unknown key config; the keys are allow-"),
+        ("port = '80'", "{}: port: '80' is not a whole number; write it without quotes"),
+        ("json = 1", "{}: json: 1 is not true or false"),
+        ("sample = true", "{}: sample: True is not a number"),
+        ("limits = 5", "{}: limits: not a table; write [limits]"),
+        ("[limits]\nring_byte = 1", "{}: limits: unknown key ring_byte; did you mean ring-bytes?"),
+        ("[limits]\nring_bytes = 5000", "{}: limits.ring_bytes: 5000 is no power of two"),
+        ("[limits]\ndrain_s = 0", "{}: limits.drain_s: 0 is out of range"),
+        ("[target]\nweb = 3", "{}: target.web: not a table; write [target.web]"),
+        ("[target.'a b']\n", "{}: target.a b: 'a b' cannot be a name"),
+        ("[target.web]\nprt = 1", "{}: target.web: unknown key prt; did you mean port?"),
+        ("[target.web]\ntarget = 'x'", "{}: target.web: unknown key target"),
+        ("[target.web]\nworkers = 0", "{}: target.web: workers: 0 is out of range; give 1 to 16"),
+        ("target = 7", "{}: target: 7 is not a printable"),
+        ("iface eth0", "{}: not TOML: "),
+        ("a = 1\na = 2", "{}: not TOML: "),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, line: str) -> None:
+    """File, key and fix, in one line, whichever table it is in."""
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        file.read(path)
+    assert str(caught.value).startswith(line.format(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Absent, a folder, not text: exit code 2 and which file."""
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    for path in (tmp_path / "absent.toml", tmp_path, binary):
+        with pytest.raises(UsageError, match=str(path)):
+            file.read(path)
