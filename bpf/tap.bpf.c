@@ -115,7 +115,11 @@ static __always_inline int copy_sized(struct __sk_buff *skb, void *ring, const s
 		return RING_FULL;
 	__builtin_memcpy(slot, r, sizeof(*r));
 	if (size) {
-		__u32 length = ((r->length - 1) & (size - 1)) + 1;
+		__u32 length = r->length - 1;
+
+		/* Newer clang knows the range already and drops the mask that the verifier needs. */
+		asm volatile("" : "+r"(length));
+		length = (length & (size - 1)) + 1;
 
 		if (bpf_skb_load_bytes(skb, at, slot + 1, length)) {
 			bpf_ringbuf_discard(slot, BPF_RB_NO_WAKEUP);
@@ -229,7 +233,10 @@ static __always_inline int mirror(struct __sk_buff *skb, struct control *control
 	result = payload_bounds(skb, &p, at, end);
 	if (result != COPIED)
 		return result;
-	if (skb->pkt_type == PACKET_OTHERHOST)
+	/* Only where frames come in from outside: behind a bridge's port, or on the host's end of
+	 * a container, the service's own frames are addressed to others too. */
+	if (hook != HOOK_EGRESS && skb->pkt_type == PACKET_OTHERHOST &&
+	    (!skb->ingress_ifindex || skb->ingress_ifindex == skb->ifindex))
 		return OTHER_HOST;
 	if (!p.payload && !(p.tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST)))
 		return NO_PAYLOAD;

@@ -199,7 +199,7 @@ def _raw_records(reader: RingReader) -> Iterator[Captured]:
         payload = at + RECORD.size
         (word,) = struct.unpack_from("=I", reader._data, at - 8)
         copied = fields[5]
-        yield Captured(*fields, reader._data[payload : payload + copied], word)
+        yield Captured._make((*fields, reader._data[payload : payload + copied], word))
 
 
 MakeTap = Callable[..., Tap]

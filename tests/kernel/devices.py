@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 
-
 from shadow_agent.kernel import bpf
 from shadow_agent.kernel.bpf import AttachType
 from tests.testbed.ns import Namespace

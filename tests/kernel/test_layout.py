@@ -139,7 +139,7 @@ def test_record_struct_unpacks_each_field_from_its_place(compiled: dict[str, int
     unpacked = list(layout.RECORD.unpack(raw))
     names = [m for m in _members("record") if m != "pad"]
     key = ["remote_addr", "local_addr", "remote_port", "local_port"]
-    expected = [
+    expected: list[int | bytes] = [
         int.from_bytes(raw[at : at + size], "little" if struct.pack("=H", 1)[0] else "big")
         for at, size in (
             (compiled[f"offset record.{m}"], compiled[f"size record.{m}"])

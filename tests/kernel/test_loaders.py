@@ -39,7 +39,7 @@ def _one_line(error: pytest.ExceptionInfo[LoadError], *parts: str) -> None:
 
 
 def _open_fds() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.mark.parametrize("loader", [Loader.LIBBPF, Loader.BCC])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -135,6 +136,25 @@ def test_truncated_headers_of_a_real_device(make_tap: MakeTap, namespace: Namesp
             for end in (15, 20, 33):
                 assert _receive(tap, fd, packet[:end], 14) == []
     assert tap.counts()[Counter.TRUNCATED] == 6
+
+
+@families
+@pytest.mark.parametrize("linear", [14, 20, 34, 40, 54])
+def test_headers_that_are_not_linear(
+    make_tap: MakeTap, namespace: Namespace, family: int, linear: int
+) -> None:
+    """A card may leave any part of the headers outside the linear area."""
+    tap = make_tap("tap_ingress")
+    ends = frames.request_ends(family)
+    payload = _payload(5000)
+    packet = frame(ip(ends) / tcp(ends, payload), mac=MAC)
+    with (
+        tun(namespace, "t0") as fd,
+        attached(namespace, "t0", (tap.programs["tap_ingress"], AttachType.TCX_INGRESS)),
+    ):
+        # a virtio header without GSO: only the length of the linear part
+        os.write(fd, struct.pack("=HHHHH", 0, linear, 0, 0, 0) + packet)
+    _check(tap.records(), payload, PSH | 16)
 
 
 @families

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -27,13 +26,13 @@ families = pytest.mark.parametrize("family", [4, 6])
 
 
 @pytest.fixture
-def wire(namespace: Namespace) -> Iterator[Namespace]:
+def wire(namespace: Namespace) -> Namespace:
     """A veth with both ends here: what is sent on v1 is received on v0."""
     ip_command(namespace, "link", "add", "v0", "address", MAC, "type", "veth", "peer", "v1")
     for name in ("v0", "v1"):
         namespace.sysctl(f"ipv6/conf/{name}/disable_ipv6", 1)
         ip_command(namespace, "link", "set", name, "up")
-    yield namespace
+    return namespace
 
 
 @families
@@ -109,9 +108,21 @@ def test_pushed_tags_hide_no_leak(make_tap: MakeTap, wire: Namespace, family: in
     assert tap.control.state().tripped
 
 
+@pytest.mark.parametrize("above", ["", "bridge", "macvlan"])
 @pytest.mark.parametrize("tags", ["", "q", "aq"])
-def test_frame_for_another_host(make_tap: MakeTap, wire: Namespace, tags: str) -> None:
-    """A real device marks it so by its MAC, which is all that a bridge or macvlan parent has."""
+def test_frame_for_another_host(make_tap: MakeTap, wire: Namespace, tags: str, above: str) -> None:
+    """A plain device in promiscuous mode, a port of a bridge, the parent of a macvlan."""
+    if above == "bridge":
+        ip_command(wire, "link", "add", "up0", "type", "bridge")
+        ip_command(wire, "link", "set", "v0", "master", "up0")
+    elif above == "macvlan":
+        macvlan = ("type", "macvlan", "mode", "bridge")
+        ip_command(wire, "link", "add", "up0", "link", "v0", "address", frames.OTHER_MAC, *macvlan)
+    else:
+        ip_command(wire, "link", "set", "v0", "promisc", "on")
+    if above:
+        wire.sysctl("ipv6/conf/up0/disable_ipv6", 1)
+        ip_command(wire, "link", "set", "up0", "up")
     tap = make_tap("tap_ingress")
     ends = frames.request_ends(4)
     with (

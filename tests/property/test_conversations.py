@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.flow.segment import Segment
 from shadow_agent.http.counts import Unanswered
-from shadow_agent.http.exchange import Exchange, RequestBodySeen
-from tests.property.wire import Wire, assembler, begun, check_balance, chunked, drive, response
+from shadow_agent.http.exchange import Exchange, FlowClosed, RequestBodySeen
+from tests.property.wire import (
+    Wire,
+    assembler,
+    begun,
+    check_balance,
+    chunked,
+    drive,
+    ended,
+    response,
+)
 
 BODIES = st.one_of(
     st.binary(max_size=40),
@@ -183,6 +192,10 @@ def test_loss_is_named_and_never_mispaired(
     check_balance(target)
     assert target.exchanges.open == target.requests.open == target.segments.held == 0
     assert target.table.held_bytes == len(target.table) == 0
+    closed = [event for event in events if isinstance(event, FlowClosed)]
+    assert len(closed) == (1 if events else 0)
+    assert events[-1:] == closed
+    assert len(ended(events)) == len(begun(events))
     for exchange in begun(events):
         if exchange.host == b"a":  # else a body's bytes passed for a request after a loss
             check_truth(exchange, turns)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -29,9 +30,7 @@ def isolated(function: Callable[[], T]) -> T:
 
     def run() -> None:
         try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.unshare(_CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "unshare")
+            _leave()
             results.append(function())
         except BaseException as error:
             errors.append(error)
@@ -42,6 +41,21 @@ def isolated(function: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def open_files() -> set[str]:
+    """The descriptors of this process, as names and what they stand for."""
+    return {
+        f"{one.name} {one.readlink()}"
+        for one in Path("/proc/self/fd").iterdir()
+        if one.is_symlink()
+    }
+
+
+def _leave() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
 
 
 def ip(arguments: str) -> None:

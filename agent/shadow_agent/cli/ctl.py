@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from shadow_agent.cli.options import ConfigFile, Debug, RuntimeDir
 from shadow_agent.cli.runtime import sockets
 from shadow_agent.config import parse
 from shadow_agent.daemon import client
-from shadow_agent.errors import ExitCode, UsageError
+from shadow_agent.errors import ExitCode, HostError, UsageError
 
 TargetOrOnly = Annotated[
     str | None,
@@ -36,9 +36,9 @@ def sample(
         parse.fraction(fraction)
     except ValueError as error:
         raise UsageError(f"ctl sample: {error}") from error
-    return _ask(
-        config, runtime_dir, target, "sample", f"sample {fraction:g}", {"fraction": fraction}
-    )
+    name, _ = _ask(config, runtime_dir, target, "sample", {"fraction": fraction})
+    typer.echo(f"{name}: sample {fraction:g}")
+    return ExitCode.DONE
 
 
 def pause(
@@ -48,7 +48,9 @@ def pause(
     target: TargetOrOnly = None,
 ) -> ExitCode:
     """Copy nothing until `ctl resume`; the attachment stays."""
-    return _ask(config, runtime_dir, target, "pause", "paused", {})
+    name, _ = _ask(config, runtime_dir, target, "pause", {})
+    typer.echo(f"{name}: paused")
+    return ExitCode.DONE
 
 
 def resume(
@@ -58,7 +60,14 @@ def resume(
     target: TargetOrOnly = None,
 ) -> ExitCode:
     """Copy again after `ctl pause`."""
-    return _ask(config, runtime_dir, target, "resume", "resumed", {})
+    name, answer = _ask(config, runtime_dir, target, "resume", {})
+    if answer.get("paused"):
+        raise HostError(
+            f"target {name}: stays paused, an alert stopped it",
+            "`shadow-agent status --json` says why; mend that, then detach and attach again",
+        )
+    typer.echo(f"{name}: resumed")
+    return ExitCode.DONE
 
 
 def epoch(
@@ -78,7 +87,7 @@ def epoch(
     """Begin a new epoch, after a deploy of either side: what was compared before stays apart."""
     builds = {}
     for flag, name, value in (
-        ("--build", "production_build", build),
+        ("--build", "build", build),
         ("--shadow-build", "shadow_build", shadow_build),
     ):
         if value is not None:
@@ -86,7 +95,9 @@ def epoch(
                 builds[name] = parse.build(value)
             except ValueError as error:
                 raise UsageError(f"{flag}: {error}") from error
-    return _ask(config, runtime_dir, target, "epoch", "new epoch", builds)
+    name, answer = _ask(config, runtime_dir, target, "epoch", builds)
+    typer.echo(f"{name}: epoch {answer.get('epoch', 'is new')}")
+    return ExitCode.DONE
 
 
 def _ask(
@@ -94,11 +105,9 @@ def _ask(
     runtime_dir: Path | None,
     target: str | None,
     command: str,
-    done: str,
     arguments: Mapping[str, object],
-) -> ExitCode:
+) -> tuple[str, dict[str, Any]]:
+    """The target's name and its answer."""
     folder = sockets(runtime_dir, config)
     name = client.resolve(folder, target)
-    client.ask(folder, name, command, arguments)
-    typer.echo(f"{name}: {done}")
-    return ExitCode.DONE
+    return name, client.ask(folder, name, command, arguments)

@@ -10,20 +10,19 @@ import typer
 from shadow_agent.cli.options import ConfigFile, Debug, Json, RuntimeDir, Target
 from shadow_agent.cli.runtime import sockets
 from shadow_agent.daemon import client
-from shadow_agent.errors import ExitCode, HostError, OperatorError
+from shadow_agent.errors import ExitCode, HostError, OperatorError, one_line
 
 # Heading, and the path of the value in an answer.
 _COLUMNS = (
     ("target", "target"),
-    ("interfaces", "interfaces"),
-    ("ports", "ports"),
+    ("attached", "attached"),
     ("shadow", "shadow"),
     ("state", "state"),
     ("seconds", "duration_s"),
     ("sample", "sample"),
     ("requests", "ledger.requests.started"),
     ("compared", "ledger.pairs.compared"),
-    ("differ", "status.mismatched"),
+    ("differ", "different"),
     ("coverage", "coverage"),
 )
 _RATIOS = frozenset({"sample", "coverage"})
@@ -72,12 +71,20 @@ def _print(answers: list[dict[str, Any]]) -> None:
     for heading, _ in _COLUMNS:
         table.add_column(heading, overflow="fold")
     for answer in answers:
-        table.add_row(*(Text(cell(answer, path)) for _, path in _COLUMNS))
+        known = {"state": state(answer), **answer}
+        table.add_row(*(Text(cell(known, path)) for _, path in _COLUMNS))
     # A pipe has no width: fold nothing there.
     console = Console(soft_wrap=False)
     if not console.is_terminal:
         console = Console(width=1000)
     console.print(table)
+
+
+def state(answer: dict[str, Any]) -> str:
+    """Whether it mirrors, and if not, who stopped it."""
+    if answer.get("tripped"):
+        return "stopped by an alert"
+    return "paused" if answer.get("paused") else "mirroring"
 
 
 def cell(answer: dict[str, Any], path: str) -> str:
@@ -87,8 +94,10 @@ def cell(answer: dict[str, Any], path: str) -> str:
         value = value.get(step) if isinstance(value, dict) else None
     if value is None:
         return "-"
+    if isinstance(value, dict):
+        value = [f"{name}:{one}" for name, one in value.items()]
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        value = ",".join(map(str, value))
     if isinstance(value, float):
         return f"{value:.4g}" if path in _RATIOS else f"{value:.0f}"
-    return str(value)
+    return one_line(str(value))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from shadow_agent.errors import HostError
 from shadow_agent.kernel import netlink
-from shadow_agent.kernel.tap import Place, Tap
+from shadow_agent.kernel.tap import Facing, Place, Tap
 from shadow_agent.kernel.watch import LinkWatch
 from shadow_agent.telemetry.run import Interruption
 
@@ -44,6 +44,15 @@ class Places:
         for watched in self._watched:
             self._tap.attach(watched.place)
         self._changed()  # whatever happened since the plan was made
+
+    def describe(self) -> str:
+        """Where and how, in one line."""
+        mechanisms = self._tap.mechanisms
+        return ", ".join(
+            f"{w.place.interface.name} ({mechanisms.get(w.place.interface.name, 'away')}"
+            + (", the service is behind it)" if w.place.facing is Facing.SERVICE else ")")
+            for w in self._watched
+        )
 
     def tick(self) -> None:
         """Try again what could not be attached."""

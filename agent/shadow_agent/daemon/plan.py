@@ -1,20 +1,22 @@
-"""What will be attached where and which way leads to the shadow, settled before anything is done."""
+"""What is attached where, and which way leads to the shadow: settled before anything is done."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from shadow_agent.config import Config
 from shadow_agent.errors import HostError, ShadowUnreachable, UsageError
 from shadow_agent.kernel import netlink
 from shadow_agent.kernel.control import address_bytes
 from shadow_agent.kernel.layout import Role
-from shadow_agent.kernel.tap import Place
+from shadow_agent.kernel.tap import Facing, Place
 from shadow_agent.replay.pool import Endpoint
 
-_REACH_S = 1.0
+_REACH_S: Final = 1.0
+_CONTAINER_KINDS: Final = frozenset({"veth", "bridge", "tun"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def make_plan(config: Config) -> Plan:
     )
     warnings = []
     silent = sorted(set(config.ports) - netlink.listening(config.ports))
-    if silent:
+    if silent and all(_facing(one, config.ports) is Facing.CLIENTS for one in tapped):
         ports = ", ".join(map(str, silent))
         warnings.append(f"nobody listens on port {ports} here yet; waiting for its traffic")
     trouble = _try_shadow(endpoint)
@@ -65,7 +67,7 @@ def make_plan(config: Config) -> Plan:
         warnings.append(f"shadow {config.shadow} does not answer yet: {trouble}")
     return Plan(
         places=(
-            *(Place(interface, Role.PRODUCTION) for interface in tapped),
+            *(Place(one, Role.PRODUCTION, _facing(one, config.ports)) for one in tapped),
             Place(shadow_side, Role.SHADOW),
         ),
         endpoint=endpoint,
@@ -80,6 +82,21 @@ def _interface(name: str, flag: str) -> netlink.Interface:
     if found is None:
         raise HostError(f"{flag} {name}: no such interface here", "`ip link` lists them")
     return found
+
+
+def _facing(interface: netlink.Interface, ports: tuple[int, ...]) -> Facing:
+    """Whether clients or the service are at the other end of a tapped interface.
+
+    Only the host's end of a container can face the service: a virtual device of a host that
+    forwards, by which no default route leaves, while nobody listens on the ports here.
+    """
+    container = (
+        interface.kind in _CONTAINER_KINDS
+        and not netlink.listening(ports)
+        and netlink.forwards(interface.name)
+        and not netlink.has_default_route(interface.name)
+    )
+    return Facing.SERVICE if container else Facing.CLIENTS
 
 
 def _resolve(config: Config) -> tuple[int, tuple[str | int, ...]]:

@@ -128,7 +128,7 @@ class Supervisor:
         self._folder.write_run(self._run)
         self._say(
             f"attached {self._config.target}: "
-            + ", ".join(f"{name} ({how})" for name, how in self._tap.mechanisms.items())
+            + self._places.describe()
             + f"; shadow {self._config.shadow}"
         )
         with Progress(self._console, self._run) as progress:

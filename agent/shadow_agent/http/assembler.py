@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from shadow_agent.flow.counts import NotHttp
 from shadow_agent.flow.table import Flow, FlowTable
 from shadow_agent.http.conversation import Conversation
 from shadow_agent.http.exchange import Event, FlowClosed, FlowUpgraded
@@ -61,14 +60,14 @@ class Assembler:
         for flow, _ in self.table.close(now):
             if flow.conversation is not None:
                 events += flow.conversation.close(reason, now)
-            events.append(FlowClosed(flow.key))
+                flow.conversation = None
+                events.append(FlowClosed(flow.key))
         return events
 
     def _read_all(self, ended: list[tuple[Flow[Conversation], list[Item]]]) -> list[Event]:
         events: list[Event] = []
         for flow, items in ended:
             events += self._read(flow, items)
-            events.append(FlowClosed(flow.key))
         return events
 
     def _read(self, flow: Flow[Conversation], items: list[Item]) -> list[Event]:
@@ -83,10 +82,10 @@ class Assembler:
                 joined=not flow.opened,
             )
         events = conversation.receive(items)
-        if conversation.over:
-            kinds = [event.kind for event in events if type(event) is FlowUpgraded]
-            self.table.set_not_http(flow, kinds[0] if kinds else NotHttp.UPGRADED)
-        elif flow.closed:
-            flow.conversation = None  # nothing more will come; only late copies
-            return [*events, FlowClosed(flow.key)]
+        if conversation.finished:
+            for event in events:
+                if type(event) is FlowUpgraded:
+                    self.table.set_not_http(flow, event.kind)
+            flow.conversation = None
+            events.append(FlowClosed(flow.key))
         return events

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shadow_agent.flow.items import Data, End, EndKind, Gap
 from shadow_agent.flow.segment import Direction
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from shadow_agent.http.counts import ExchangeCounts, RequestCounts
     from shadow_agent.http.exchange import Event, Limits
 
+_BOTH: Final = 0b11
+
 
 class Conversation:
     """Takes a flow's items in the order the flow table gives them; returns what they mean."""
 
-    __slots__ = ("_ended", "_pairing", "_requests", "_responses")
+    __slots__ = ("_ended", "finished", "_pairing", "_requests", "_responses")
 
     def __init__(
         self,
@@ -41,12 +43,8 @@ class Conversation:
         self._pairing = Pairing(key, ids, limits, requests, exchanges, joined=joined)
         self._requests = RequestStream(limits, self._pairing)
         self._responses = ResponseStream(limits, self._pairing)
-        self._ended = 0
-
-    @property
-    def over(self) -> bool:
-        """Whether FlowUpgraded was returned: nothing that follows is read."""
-        return self._pairing.over
+        self._ended = 0  # a bit per direction
+        self.finished = False  # both directions ended, or the protocol was switched
 
     @property
     def open_exchanges(self) -> int:
@@ -67,9 +65,8 @@ class Conversation:
             if pairing.over:
                 self._requests.stop()
                 self._responses.stop()
-        events = pairing.events
-        if events:
-            pairing.events = []
+                self.finished = True
+        events, pairing.events = pairing.events, []
         return events
 
     def close(self, reason: Unanswered, now: int) -> list[Event]:
@@ -85,7 +82,8 @@ class Conversation:
         else:
             self._requests.end(item)
         self._ended |= 1 << item.direction
-        if self._ended == 3:
+        if self._ended == _BOTH:
+            self.finished = True
             # Requests that came after the service's FIN.
             evicted = item.kind is EndKind.EVICTED
             self._pairing.give_up_all(Unanswered.EVICTED if evicted else Unanswered.SERVER_CLOSED)

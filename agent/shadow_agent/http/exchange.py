@@ -45,6 +45,7 @@ class Exchange:
         "flow_key",
         "id",
         "notes",
+        "provable",
         "replay",
         "request",
         "request_ack",
@@ -71,7 +72,9 @@ class Exchange:
         request_started_ts: int,
         request_seq: int,
         request_ack: int,
-        unsure: bool,
+        *,
+        unsure: bool = False,
+        provable: bool = True,
     ) -> None:
         """An exchange whose request head has just been parsed."""
         self.id = number  # per worker, from 1
@@ -91,9 +94,10 @@ class Exchange:
         self.notes: list[str] | None = None  # what is unknown and why
         self.replay: Any = None  # belongs to the replay room, which comes later on the path
         self.request_seq = request_seq  # sequence number of the request's first byte
-        # sequence number at which its response begins if the client does not pipeline; -1: unknown
+        # sequence number at which its response begins if the client does not pipeline
         self.request_ack = request_ack
-        self.unsure = unsure  # requests may be missing before it: paired by request_ack only
+        self.unsure = unsure  # requests may be missing before it: needs proof to be paired
+        self.provable = provable  # request_ack is proof
         self._request_whole: bytes | None = None
         self._request_hash: bytes | None = None
         self._response_whole: bytes | None = None
@@ -216,7 +220,11 @@ class FlowUpgraded(NamedTuple):
 
 
 class FlowClosed(NamedTuple):
-    """The connection ended, or left the table: nothing more comes of this key's flow."""
+    """Nothing more comes of this flow: it ended, left the table or switched protocols.
+
+    The last event of its flow, once per flow that had any payload. The key may come back with
+    another connection.
+    """
 
     flow_key: bytes
 

@@ -112,7 +112,7 @@ def parse_request(raw: bytes) -> RequestHead | Malformed:
         raw, _METHODS.get(method) or method.decode("ascii"), line[space:-9].strip(b" "), version
     )
     head.upgrade = upgrade
-    head.keep_alive = parser.should_keep_alive()
+    head.keep_alive = version == "1.1"
     headers = head.headers
     for line in lines[1:-2]:
         name, _, value = line.partition(b":")
@@ -129,9 +129,19 @@ def parse_request(raw: bytes) -> RequestHead | Malformed:
         elif size == 17:
             if name.lower() == b"transfer-encoding":
                 head.framing = CHUNKED  # llhttp refuses a request whose last coding is another
+        elif size == 10:
+            if name.lower() == b"connection":
+                head.keep_alive = _keeps_alive(value, default=head.keep_alive)
         elif size == 6 and name.lower() == b"expect":
             head.expect_continue = value.lower() == b"100-continue"
     return head
+
+
+def _keeps_alive(connection: bytes, *, default: bool) -> bool:
+    options = [option.strip() for option in connection.lower().split(b",")]
+    if b"close" in options:
+        return False
+    return default or b"keep-alive" in options
 
 
 def parse_response(raw: bytes) -> ResponseHead | Malformed:

@@ -12,7 +12,7 @@ mid-connection whose client pipelines.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shadow_agent.flow.classify import starts_response
 from shadow_agent.flow.segment import format_flow
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 # NamedTuple's own __new__ takes as long again; there are three events per exchange.
 _new = tuple.__new__
-
-# In place of an acknowledgement: no response can be proven to answer this request.
-_NEVER: Final = -1
 
 
 class Pairing:
@@ -85,11 +82,11 @@ class Pairing:
                 self.lost = self._pipelines = True  # a client like that is past proof
             else:
                 self._pipelines = True
-        if missing and not (self.lost and self.skipped):
-            ack = _NEVER
-        unsure = missing or self._joined
-        self._joined = False
-        exchange = Exchange(number, self._key, self._session, head, ts, seq, ack, unsure)
+        exchange = Exchange(number, self._key, self._session, head, ts, seq, ack)
+        if missing or self._joined:
+            exchange.unsure = True
+            exchange.provable = self._joined or (self.lost and self.skipped)
+            self._joined = False
         waiting.append(exchange)
         self.requests.heads += 1
         self.exchanges.open += 1
@@ -163,6 +160,7 @@ class Pairing:
         """Whether a response that begins at `seq` can only answer this exchange."""
         return (
             seq == exchange.request_ack
+            and exchange.provable
             and not self._pipelines
             # and the service had received the request when it sent these bytes
             and lt(exchange.request_seq, item.ack)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ class Interface:
     # ARPHRD_* of linux/if_arp.h.
     arphrd: int
     addresses: tuple[str, ...]
+    # What made it: veth, bridge, wireguard…; empty for a physical device.
+    kind: str = ""
 
     @property
     def is_loopback(self) -> bool:
@@ -88,6 +91,7 @@ def interface(name: str) -> Interface | None:
             running=bool(link["flags"] & _IFF_RUNNING),
             arphrd=int(link["ifi_type"]),
             addresses=tuple(a for a in found if a),
+            kind=str((link.get("linkinfo") or {}).get("kind") or ""),
         )
 
     return _ask(question)
@@ -130,6 +134,32 @@ def addresses() -> frozenset[str]:
     """Every address of this namespace. Raises OSError."""
     found = _ask(lambda ipr: [_address(a) for a in ipr.get_addr()])
     return frozenset(a for a in found if a)
+
+
+def has_default_route(name: str) -> bool:
+    """Whether a default route leaves by the interface. Raises LookupError, OSError."""
+
+    def question(ipr: IPRoute) -> bool:
+        index = _index(ipr, name)
+        return any(
+            route.get("oif") == index and not route["dst_len"]
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for route in ipr.get_routes(family=family)
+        )
+
+    return _ask(question)
+
+
+def forwards(name: str) -> bool:
+    """Whether this namespace forwards packets that come in by the interface."""
+    for version in ("ipv4", "ipv6"):
+        try:
+            text = Path("/proc/sys/net", version, "conf", name, "forwarding").read_text("ascii")
+        except OSError:
+            continue
+        if text.strip() == "1":
+            return True
+    return False
 
 
 def listening(ports: Iterable[int]) -> frozenset[int]:

@@ -55,8 +55,14 @@ class RingView:
         return self._consumed[0]
 
     def skip_to(self, position: int) -> None:
-        """Give up everything before ``position``."""
-        self._consumed[0] = position
+        """Give up every record that starts before ``position``; a claim may end within one."""
+        at = self._consumed[0]
+        while at < position:
+            word = self._words[(mmap.PAGESIZE + (at & self._mask)) >> 2]
+            if word & _BUSY:
+                break
+            at += (((word & ~(_BUSY | _DISCARD)) + 7) & ~7) + _HEADER
+        self._consumed[0] = at
 
     def count(self, start: int, end: int) -> tuple[int, int]:
         """Packets of the service between two unconsumed positions, and requests that begin there."""

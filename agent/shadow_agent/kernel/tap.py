@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import secrets
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -27,13 +30,11 @@ _WAKES_PER_RING: Final = 8
 _PREFIX: Final = {Role.PRODUCTION: "tap", Role.SHADOW: "shadow"}
 
 
-def programs_for(interface: Interface, role: Role) -> dict[Hook, str]:
-    """Which entry program belongs on which hook of an interface."""
-    prefix = _PREFIX[role]
-    if interface.is_loopback:
-        return {Hook.INGRESS: f"{prefix}_loopback"}
-    link = "l3_" if interface.is_l3 else ""
-    return {hook: f"{prefix}_{link}{hook}" for hook in Hook}
+class Facing(StrEnum):
+    """Who is at the other end of a tapped interface."""
+
+    CLIENTS = "clients"  # requests come in by it
+    SERVICE = "service"  # requests go out by it: the host's end of a container
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,22 @@ class Place:
 
     interface: Interface
     role: Role
+    facing: Facing = Facing.CLIENTS
+
+
+def programs_for(place: Place) -> dict[Hook, str]:
+    """Which entry program belongs on which hook of an interface.
+
+    The programs are named after the hook of an interface that faces clients; where the service
+    is at the other end, the same programs sit on the opposite hooks.
+    """
+    prefix = _PREFIX[place.role]
+    if place.interface.is_loopback:
+        return {Hook.INGRESS: f"{prefix}_loopback"}
+    link = "l3_" if place.interface.is_l3 else ""
+    swapped = place.facing is Facing.SERVICE
+    opposite = {Hook.INGRESS: Hook.EGRESS, Hook.EGRESS: Hook.INGRESS}
+    return {hook: f"{prefix}_{link}{opposite[hook] if swapped else hook}" for hook in Hook}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +83,10 @@ class Tap:
     """
 
     def __init__(self, loader: Loader, settings: TapSettings, places: Sequence[Place]) -> None:
-        names = sorted({n for p in places for n in programs_for(p.interface, p.role).values()})
+        names = sorted({name for place in places for name in programs_for(place).values()})
+        # Before Linux 5.11 maps count as locked memory; later it makes no difference.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
         self._settings = settings
         self._loaded: LoadedTap = load(loader, names)
         self._attached: dict[tuple[str, Role], list[Attachment]] = {}
@@ -114,7 +134,7 @@ class Tap:
         self.forget(place)
         done: list[Attachment] = []
         try:
-            for hook, name in programs_for(place.interface, place.role).items():
+            for hook, name in programs_for(place).items():
                 done.append(
                     attach(
                         self._loaded.programs[name],

@@ -13,12 +13,12 @@ from tests.unit.cli.conftest import Agents
         (["sample", "0.05"], "sample", {"fraction": 0.05}, "sample 0.05"),
         (["pause"], "pause", {}, "paused"),
         (["resume"], "resume", {}, "resumed"),
-        (["epoch"], "epoch", {}, "new epoch"),
+        (["epoch"], "epoch", {}, "epoch 2"),
         (
             ["epoch", "--build", "a", "--shadow-build", "b"],
             "epoch",
-            {"production_build": "a", "shadow_build": "b"},
-            "new epoch",
+            {"build": "a", "shadow_build": "b"},
+            "epoch 2",
         ),
     ],
 )
@@ -31,7 +31,7 @@ def test_a_command_reaches_the_only_target(
     said: str,
 ) -> None:
     """With its arguments; what was done is said."""
-    agents.answers = {"web": {}}
+    agents.answers = {"web": {"paused": False, "epoch": 2}}
     assert main(["ctl", *arguments]) == 0
     assert agents.asked == [("web", command, sent)]
     assert capsys.readouterr().out == f"web: {said}\n"
@@ -46,6 +46,15 @@ def test_one_of_several_must_be_named(agents: Agents, capsys: pytest.CaptureFixt
     assert main(["ctl", "pause", "--target", "b"]) == 0
     assert main(["ctl", "pause", "--target", "c"]) == 3
     assert agents.asked[0] == ("b", "pause", {})
+
+
+def test_resuming_what_an_alert_stopped(agents: Agents, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not resumed, and not said to be: exit code 3 with the way out."""
+    agents.answers = {"web": {"paused": True}}
+    assert main(["ctl", "resume"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "target web: stays paused, an alert stopped it; " in captured.err
 
 
 def test_a_refusal(agents: Agents, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,13 +5,12 @@ import json
 import pytest
 
 from shadow_agent.cli.main import main
-from shadow_agent.cli.status import cell
+from shadow_agent.cli.status import cell, state
 from shadow_agent.daemon.client import SilentError
 from tests.unit.cli.conftest import Agents
 
 WEB = {
-    "interfaces": ["eth0"],
-    "ports": [80, 81],
+    "attached": {"eth0": "tcx", "eth2": "tcx"},
     "duration_s": 12.6,
     "coverage": 0.99991,
     "ledger": {"requests": {"started": 7}, "pairs": {"compared": 6}},
@@ -53,10 +52,10 @@ def test_a_table_for_people(agents: Agents, capsys: pytest.CaptureFixture[str]) 
     agents.answers = {"web": {**WEB, "shadow": "http://[::1]:80 [red]"}}
     assert main(["status"]) == 0
     heading, line = capsys.readouterr().out.splitlines()
-    assert heading.split()[:3] == ["target", "interfaces", "ports"]
+    assert heading.split()[:3] == ["target", "attached", "shadow"]
     assert line.split() == [
-        *("web", "eth0", "80,81", "http://[::1]:80", "[red]", "-", "13", "-", "7", "6", "-"),
-        "0.9999",
+        *("web", "eth0:tcx,eth2:tcx", "http://[::1]:80", "[red]", "mirroring", "13", "-"),
+        *("7", "6", "-", "0.9999"),
     ]
 
 
@@ -69,6 +68,13 @@ def test_a_silent_agent_does_not_hide_the_others(
     captured = capsys.readouterr()
     assert [one["target"] for one in json.loads(captured.out)["targets"]] == ["web"]
     assert captured.err == "shadow-agent: target api: no answer\n"
+
+
+def test_the_state_says_who_stopped_it() -> None:
+    """An operator, or an alert, which an operator cannot simply resume."""
+    assert state({}) == "mirroring"
+    assert state({"paused": True, "tripped": False}) == "paused"
+    assert state({"paused": True, "tripped": True}) == "stopped by an alert"
 
 
 def test_a_cell_takes_any_answer() -> None:

@@ -11,7 +11,7 @@ from shadow_agent.config.keys import KEYS, LIMITS
 
 FULL = {
     "allow_same_interface": True,
-    "data_dir": "/tmp/a b\\c",
+    "data_dir": "/var/a b\\c",
     "duration": 1.5,
     "iface": ["eth0", "eth1"],
     "loader": "bcc",

@@ -77,13 +77,13 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_a_bad_flag_is_named() -> None:
     """By the name it has on the command line."""
-    with pytest.raises(UsageError, match="^--shadow-iface: 'a/b' cannot be an interface"):
+    with pytest.raises(UsageError, match=r"^--shadow-iface: 'a/b' cannot be an interface"):
         load({**FLAGS, "shadow_iface": "a/b"})
 
 
 def test_the_shadow_by_the_tapped_interface_is_refused() -> None:
     """Unless asked for by name."""
-    with pytest.raises(UsageError, match="--shadow-iface eth0: is the tapped.*--allow-same"):
+    with pytest.raises(UsageError, match=r"--shadow-iface eth0: is the tapped.*--allow-same"):
         load({**FLAGS, "shadow_iface": "eth0"})
     allowed = load({**FLAGS, "shadow_iface": "eth0", "allow_same_interface": True})
     assert allowed.shadow_interface == "eth0"
@@ -99,7 +99,7 @@ def test_limits_that_contradict_each_other(tmp_path: Path) -> None:
     """One flow may not hold more than all of them."""
     path = tmp_path / "own.toml"
     path.write_text("[limits]\nmax_held_bytes = 10\n")
-    with pytest.raises(UsageError, match="max-held-bytes-per-flow is above"):
+    with pytest.raises(UsageError, match=r"max-held-bytes-per-flow is above"):
         load(FLAGS, path)
 
 

@@ -12,7 +12,7 @@ def test_defaults_are_safe() -> None:
     config = Config(
         interfaces=("eth0",), ports=(80,), shadow=ShadowUrl("10.0.0.9", 80), target="eth0-80"
     )
-    assert config.methods == {"GET", "HEAD", "OPTIONS"}
+    assert config.methods == frozenset({"GET", "HEAD", "OPTIONS"})
     assert config.sample == 1
     assert config.workers == 1
     assert not config.allow_same_interface

@@ -91,7 +91,9 @@ def test_nothing_under_that_name(tmp_path: Path) -> None:
     """Absent or left over: the same, exit code 3."""
     leftover(tmp_path, "dead")
     for name in ("absent", "dead"):
-        with pytest.raises(client.NotAttachedError, match=f"target {name}: not attached") as caught:
+        with pytest.raises(
+            client.NotAttachedError, match=rf"target {name}: not attached"
+        ) as caught:
             client.ask(tmp_path, name, "status")
         assert caught.value.exit_code is ExitCode.HOST
         assert not client.attached(tmp_path, name)
@@ -101,7 +103,7 @@ def test_a_refusal_is_the_agents_own_words(tmp_path: Path) -> None:
     """On one line, exit code 2."""
     reply = b'{"ok": false, "error": "no\\nway"}\n'
     with agent(tmp_path, "web", lambda _: reply):
-        with pytest.raises(client.RefusedError, match="^target web: no way$") as caught:
+        with pytest.raises(client.RefusedError, match=r"^target web: no way$") as caught:
             client.ask(tmp_path, "web", "pause")
         assert caught.value.exit_code is ExitCode.USAGE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shadow_agent.kernel import bcc_loader, bpf, features, libbpf_loader
-from tests.unit.isolated import needs_root
+from tests.unit.isolated import needs_root, open_files
 
 ALL = (1 << 41) - 1
 STATUS = "Name:\tx\nCapEff:\t{:016x}\nCapBnd:\t0\n"
@@ -102,9 +102,9 @@ def test_tcx_without_the_right_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_root
 def test_a_ring_is_made_and_closed() -> None:
     """No descriptor stays."""
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     assert features.ring_buffer().ok is True
-    assert os.listdir("/proc/self/fd") == before
+    assert open_files() == before
 
 
 @pytest.mark.parametrize(("code", "words"), [(errno.EINVAL, "5.8"), (errno.EPERM, "ulimit -l")])

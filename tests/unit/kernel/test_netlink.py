@@ -1,13 +1,12 @@
 """Interfaces, addresses and routes of real namespaces."""
 
 import asyncio
-import os
 import socket
 
 import pytest
 
 from shadow_agent.kernel import netlink
-from tests.unit.isolated import ip, isolated, needs_root, two_interfaces
+from tests.unit.isolated import ip, isolated, needs_root, open_files, two_interfaces
 
 pytestmark = needs_root
 
@@ -143,10 +142,10 @@ def test_what_listens(family: socket.AddressFamily, address: str) -> None:
 def test_nothing_outlives_a_question() -> None:
     """No file descriptor stays open, so that a fork inherits none."""
     netlink.interface("lo")  # whatever the first import opens
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     netlink.interface("lo")
     netlink.route_to("127.0.0.1")
-    assert os.listdir("/proc/self/fd") == before
+    assert open_files() == before
 
 
 def test_a_loop_that_runs_needs_a_thread() -> None:

@@ -1,0 +1,77 @@
+"""A testbed for a module, with what one test started ended before the next begins."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed import Testbed
+from tests.testbed.needs import missing
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here builds namespaces."""
+    lacking = missing()
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.net)
+            if lacking is not None:
+                item.add_marker(pytest.mark.skip(reason=lacking))
+
+
+def ended_after(bed: Testbed) -> Iterator[Testbed]:
+    """Lend a built testbed to one test; what the test started is ended, however it went."""
+    before = {id(process) for host in bed.hosts for process in host.processes}
+    yield bed
+    started = [p for host in bed.hosts for p in host.processes if id(p) not in before]
+    for process in started:
+        if process.running:
+            process.terminate()
+    for process in reversed(started):
+        process.stop(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def plain_bed() -> Iterator[Testbed]:
+    """Client, production and shadow, for all tests of a module."""
+    with Testbed() as built:
+        yield built
+
+
+@pytest.fixture
+def bed(plain_bed: Testbed) -> Iterator[Testbed]:
+    """A plain testbed on which nothing runs."""
+    yield from ended_after(plain_bed)
+
+
+@pytest.fixture(scope="session")
+def bcc_headers() -> Iterator[None]:
+    """Headers where bcc looks for them.
+
+    For this test machine only: its kernel has none, and Debian's of another version will do for
+    a program that uses stable fields only. A link that was there stays; ours is removed.
+    """
+    folder = Path("/lib/modules", os.uname().release)
+    installed = sorted(Path("/lib/modules").glob("*-*/build"))
+    made: list[Path] = []
+    if "BCC_KERNEL_SOURCE" not in os.environ and not (folder / "build").exists():
+        if not installed:
+            pytest.skip("kernel headers (linux-headers-amd64)")
+        folder.mkdir(exist_ok=True)
+        for name in ("build", "source"):
+            link = folder / name
+            if not link.exists():
+                link.symlink_to((installed[-1].parent / name).resolve())
+                made.append(link)
+    yield
+    for link in made:
+        link.unlink()
+    if made:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
