@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Self
 
 from rich.console import Console
 
+from shadow_agent.telemetry.terminal import percent
 from tests.testbed import Terminated, Testbed, eventually, nginx, traffic
 from tests.testbed.asks import Ask
 from tests.testbed.names import process_start
@@ -188,7 +189,8 @@ def verdict(summary: dict[str, Any], step: Steps) -> bool:
         found, says = judge(planted, rows.get((planted.method, planted.target)))
         good &= found
         mark = "[green]found[/] " if found else "[red]MISSED[/]"
-        what = f"{planted.method} {planted.target:<11} {planted.kind} {planted.detail}"
+        detail = "" if planted.detail == planted.kind else planted.detail
+        what = f"{planted.method} {planted.target:<11} {planted.kind} {detail}"
         step.say(f"   {mark} {what:<36} {says}")
     extra = unplanted(summary["endpoints"])
     for line in extra:
@@ -198,9 +200,11 @@ def verdict(summary: dict[str, Any], step: Steps) -> bool:
     coverage, wrong = summary["coverage"], summary["imbalances"]
     compared = summary["ledger"]["pairs"]["compared"]
     covered = coverage is not None and coverage >= _COVERAGE
-    share = "nothing" if coverage is None else f"{coverage * 100:.4g} %"
     tone = "green" if covered else "red"
-    step.say(f"   coverage: [{tone}]{share}[/] of what should be compared was ({compared:,} pairs)")
+    step.say(
+        f"   coverage: [{tone}]{percent(coverage)}[/] of what should be compared was "
+        f"({compared:,} pairs)"
+    )
     step.say(
         f"   ledger: [red]does not balance[/]: {'; '.join(wrong)}"
         if wrong
@@ -281,7 +285,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with bed:
                 good = demonstrate(bed, step, options.seconds, options.rate)
         finally:
-            bed.close()  # once more, for a signal that came just as it was built
+            if any(host.exists() for host in bed.hosts):
+                bed.close()  # a signal came just before it began to close
             clean_up()
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT

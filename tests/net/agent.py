@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shadow_agent.daemon import client
+from shadow_agent.kernel import bpf
 from tests.testbed import Host, Process, Testbed, eventually
 from tests.testbed.host import REPO
 
@@ -248,12 +250,39 @@ def endpoints(summary: Summary) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def hooks(host: Host) -> list[str]:
-    """What hangs on the interfaces of ``host``, by bpftool: ``DEVICE KIND PROGRAM``."""
+    """What hangs on the interfaces of ``host``: ``DEVICE KIND PROGRAM``, in order per hook."""
     (found,) = json.loads(host.run("bpftool", "-j", "net", "show").stdout)
-    names = []
-    for row in [*found["xdp"], *found["tc"]]:
-        names.append(f"{row['devname']} {row.get('kind', 'xdp')} {row.get('name', '?')}")
-    return sorted(names)
+    names = [
+        f"{row['devname']} {row.get('kind', 'xdp')} {row.get('name', '?')}"
+        for row in [*found["xdp"], *found["tc"]]
+    ]
+    # Debian's bpftool does not know TCX, so the kernel is asked.
+    return names + [f"{one.device} {one.hook} {one.program}" for one in host.call(_tcx)]
+
+
+class TcxProgram(NamedTuple):
+    """A program on a TCX hook."""
+
+    device: str
+    hook: str
+    program: str
+
+
+def _tcx() -> list[TcxProgram]:
+    found = []
+    for index, device in socket.if_nameindex():
+        for hook in (bpf.AttachType.TCX_INGRESS, bpf.AttachType.TCX_EGRESS):
+            for number in bpf.query_tcx(index, hook):
+                found.append(TcxProgram(device, hook.name.lower(), _program_name(number)))
+    return found
+
+
+def _program_name(number: int) -> str:
+    shown = subprocess.run(
+        ["bpftool", "-j", "prog", "show", "id", str(number)], capture_output=True, check=True
+    )
+    name: str = json.loads(shown.stdout)["name"]
+    return name
 
 
 def clsact_filters(host: Host, device: str, hook: str) -> str:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.flow.segment import Segment
-from shadow_agent.http.counts import Unanswered
 from shadow_agent.http.exchange import Exchange, FlowClosed, RequestBodySeen
+from shadow_agent.telemetry.reasons import Unanswered
 from tests.property.wire import (
     Wire,
     assembler,

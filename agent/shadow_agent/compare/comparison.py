@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from shadow_agent.http.exchange import Exchange
-from shadow_agent.replay.reply import Outcome, Reply
+from shadow_agent.replay.reply import Reply
+from shadow_agent.telemetry.reasons import Outcome
 
 
 class Comparison(NamedTuple):
-    """One pair. Latencies in µs by kernel timestamps, from the request's last byte; None: unknown."""
+    """One pair. Latencies: µs by kernel time from the request's last byte; None is unknown."""
 
     outcome: Outcome
     production_status: int

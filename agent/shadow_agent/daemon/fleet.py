@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -91,10 +92,8 @@ class Fleet:
                 self._reap(seat)
 
     def _kill(self, seat: _Seat) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(seat.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def _fork(self, seat: _Seat) -> None:
         ours, theirs = socket.socketpair()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from shadow_agent.compare.comparison import compare
 from shadow_agent.flow.segment import Segment
 from shadow_agent.http.assembler import Assembler
-from shadow_agent.http.counts import RequestOutcome, Unanswered
+from shadow_agent.http.counts import RequestOutcome
 from shadow_agent.http.exchange import (
     Event,
     Exchange,
@@ -21,9 +22,7 @@ from shadow_agent.policy.decision import Policy
 from shadow_agent.policy.session import session_of
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
-from shadow_agent.replay.reply import Outcome
 from shadow_agent.replay.timeline import Timeline
-from shadow_agent.telemetry import reasons
 from shadow_agent.telemetry.ledger import (
     Exchanges,
     Ledger,
@@ -33,9 +32,9 @@ from shadow_agent.telemetry.ledger import (
     Segments,
 )
 from shadow_agent.telemetry.ledger import Replay as ReplayLine
+from shadow_agent.telemetry.reasons import LatencyUnknown, Outcome, Unanswered, Uncomparable
 from shadow_agent.telemetry.tally import Tally
 
-_OUTCOMES: Final = {outcome: reasons.Outcome[outcome.name] for outcome in Outcome}
 _Times = tuple[int | None, int | None, int | None]
 _NO_TIMES: Final[_Times] = (None, None, None)
 
@@ -62,7 +61,7 @@ class Mirror:
         self._finished: list[tuple[Replay, Timeline]] = []
         self._answered: set[Replay] = set()  # by the shadow, and production is still at it
         self._compared = 0
-        self._uncomparable: dict[str, int] = {}
+        self._uncomparable: dict[Uncomparable, int] = {}
         self.packets = 0  # of the service, read from the ring
 
     @property
@@ -89,6 +88,10 @@ class Mirror:
         finished, self._finished = self._finished, []
         return finished
 
+    def put_back(self, finished: list[tuple[Replay, Timeline]]) -> None:
+        """Their records could not be read yet."""
+        self._finished = finished + self._finished
+
     def settle(self, finished: list[tuple[Replay, Timeline]]) -> None:
         """Look up their kernel times and compare those that production has answered."""
         for replay, timeline in finished:
@@ -108,6 +111,11 @@ class Mirror:
         self._policy.paused = True
         self._pool.refuse_waiting()
         for event in self._assembler.close(Unanswered.PAUSED, now):
+            self._handle(event)
+
+    def let_go(self, gone: Callable[[bytes], bool], now: int) -> None:
+        """A smaller sample: flows outside it end unseen, by the same name as in a pause."""
+        for event in self._assembler.close(Unanswered.PAUSED, now, gone):
             self._handle(event)
 
     def resume(self) -> None:
@@ -174,7 +182,7 @@ class Mirror:
             pairs=Pairs(
                 replayed=replay.replayed,
                 compared=self._compared,
-                uncomparable=dict(self._uncomparable),
+                uncomparable={why.value: n for why, n in self._uncomparable.items()},
                 open=self._pool.in_flight + len(self._finished) + len(self._answered),
             ),
         )
@@ -222,17 +230,17 @@ class Mirror:
         ):
             return _NO_TIMES
         if not timeline.based:
-            self._tally.latency_unknown(reasons.LatencyUnknown.NO_SYN)
+            self._tally.latency_unknown(LatencyUnknown.NO_SYN)
             return _NO_TIMES
         resent = timeline.resent(request_end, reply.first_offset)
         asked = timeline.request_passed(request_end)
         first = timeline.answer_passed(reply.first_offset)
         last = timeline.answer_passed(reply.end_offset - 1)
         if resent:
-            self._tally.latency_unknown(reasons.LatencyUnknown.RETRANSMITTED)
+            self._tally.latency_unknown(LatencyUnknown.RETRANSMITTED)
             return _NO_TIMES
         if asked is None or first is None or last is None:
-            self._tally.latency_unknown(reasons.LatencyUnknown.NO_SEGMENT)
+            self._tally.latency_unknown(LatencyUnknown.NO_SEGMENT)
         return asked, first, last
 
     def _pair(self, replay: Replay) -> None:
@@ -241,9 +249,9 @@ class Mirror:
         exchange, reply = replay.exchange, replay.reply
         exchange.replay = None
         if replay.broken is not None:
-            self._lose(replay.broken.value)
+            self._lose(replay.broken)
         elif not exchange.answered or reply is None:
-            self._lose(reasons.Uncomparable.PRODUCTION_UNANSWERED.value)
+            self._lose(Uncomparable.PRODUCTION_UNANSWERED)
         else:
             self._compared += 1
             seen = compare(exchange, reply, replay.times)
@@ -253,7 +261,7 @@ class Mirror:
                 exchange.target,
                 seen.production_status,
                 seen.shadow_status,
-                outcome=_OUTCOMES[seen.outcome],
+                outcome=seen.outcome,
                 bodies_equal=seen.bodies_equal,
                 production_first_us=seen.production_first_us,
                 shadow_first_us=seen.shadow_first_us,
@@ -263,5 +271,5 @@ class Mirror:
             if replay.sent_ns is not None:
                 tally.dispatch_lag.add((replay.sent_ns - exchange.request_started_ts) / 1000)
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: Uncomparable) -> None:
         self._uncomparable[reason] = self._uncomparable.get(reason, 0) + 1

@@ -13,7 +13,7 @@ from shadow_agent.kernel import netlink
 from shadow_agent.kernel.control import address_bytes
 from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.tap import Facing, Place
-from shadow_agent.replay.pool import Endpoint
+from shadow_agent.replay.sockets import Endpoint
 
 _REACH_S: Final = 1.0
 _CONTAINER_KINDS: Final = frozenset({"veth", "bridge", "tun"})

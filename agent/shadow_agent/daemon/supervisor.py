@@ -22,6 +22,7 @@ from rich.console import Console
 
 from shadow_agent import __version__
 from shadow_agent.config import Config, unprivileged_user
+from shadow_agent.daemon.account import Account
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.control import Answer, ControlServer
 from shadow_agent.daemon.fleet import Fleet
@@ -34,14 +35,12 @@ from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.daemon.target import claim
 from shadow_agent.errors import ExitCode, HostError
 from shadow_agent.kernel.attach import remove_stale
-from shadow_agent.kernel.layout import Counter, Role
+from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.program import Loader, LoadError
 from shadow_agent.kernel.tap import Tap
-from shadow_agent.telemetry.cost import cost_of
-from shadow_agent.telemetry.exporter import Exposition
 from shadow_agent.telemetry.progress import Progress
-from shadow_agent.telemetry.run import Run, State
-from shadow_agent.telemetry.summary import render_summary, summary_json
+from shadow_agent.telemetry.run import Run
+from shadow_agent.telemetry.summary import render_summary
 
 _TICK_S: Final = 0.25
 _SHOW_S: Final = 0.5
@@ -74,9 +73,6 @@ class Supervisor:
         self._stop: str | None = None  # why we stop, once we do
         self._hurry = False  # a second signal: no drain
         self._waiting: list[Answer] = []  # who asked to detach
-        self._alerts: list[str] = []
-        self._paused = False
-        self._began = time.monotonic()
         for line in remove_stale(config.target):
             self._say(f"removed what a killed agent left: {line}")
         user = unprivileged_user(config.user)
@@ -106,7 +102,7 @@ class Supervisor:
         stack.callback(self._control.close)
         self._places = Places(self._tap, plan.places, self._selector, self._say)
         stack.callback(self._places.close)
-        self._run = Run(
+        run = Run(
             version=__version__,
             target=config.target,
             shadow=str(config.shadow),
@@ -115,6 +111,7 @@ class Supervisor:
             epoch=1,
             loader=str(self._tap.loader),
         )
+        self._account = Account(run, self._tap, self._books, self._fleet, self._places)
         for warning in plan.warnings:
             self._say(warning)
 
@@ -124,14 +121,15 @@ class Supervisor:
         self._fleet.start()
         self._tap.control.renew_lease(time.monotonic_ns())
         self._places.attach_all()
-        self._run = replace(self._run, attached=self._tap.mechanisms)
-        self._folder.write_run(self._run)
+        account = self._account
+        account.run = replace(account.run, attached=self._tap.mechanisms)
+        self._note(self._folder.write_run(account.run))
         self._say(
             f"attached {self._config.target}: "
             + self._places.describe()
             + f"; shadow {self._config.shadow}"
         )
-        with Progress(self._console, self._run) as progress:
+        with Progress(self._console, account.run) as progress:
             self._loop(lambda: self._stop is not None, progress)
             self._drain(progress)
         return self._finish()
@@ -150,7 +148,7 @@ class Supervisor:
                 self._show(now, progress)
             if self._metrics is not None and now >= next_metrics:
                 next_metrics = now + _METRICS_S
-                self._metrics.publish(self._exposition())
+                self._metrics.publish(self._account.exposition())
             for key, _ in self._selector.select(max(next_tick - time.monotonic(), 0)):
                 key.data()
 
@@ -160,18 +158,17 @@ class Supervisor:
         self._control.tick(now)
         self._places.tick()
         config = self._config
-        if config.duration_s is not None and now - self._began >= config.duration_s:
+        if config.duration_s is not None and self._account.age_s >= config.duration_s:
             self._stop = self._stop or "duration reached"
-        if self._tap.control.state().tripped and not self._alerts:
+        if self._tap.control.state().tripped and not self._account.alerts:
             self._alert(
                 "a packet of the shadow left towards clients: mirroring is stopped; "
                 "see that this host does not forward between the two interfaces"
             )
 
     def _show(self, now: float, progress: Progress) -> None:
-        snapshot = self._books.snapshot()
-        ledger = self._books.ledger(snapshot.ledger, self._kernel(), self._in_ring())
-        progress.update(now, ledger, snapshot, self._state())
+        ledger, snapshot = self._account.totals()
+        progress.update(now, ledger, snapshot, self._account.state())
         wanted = self._config.requests
         if wanted is not None and ledger.replay.replayed >= wanted:
             self._stop = self._stop or f"{wanted} requests replayed"
@@ -191,10 +188,8 @@ class Supervisor:
         self._fleet.stop()
 
     def _finish(self) -> ExitCode:
-        summary = self._summary()
-        trouble = self._folder.write_summary(summary)
-        if trouble is not None:
-            self._say(trouble)
+        summary = self._account.summary()
+        self._note(self._folder.write_summary(summary))
         if self._config.json:
             sys.stdout.buffer.write(orjson.dumps(summary) + b"\n")
             sys.stdout.buffer.flush()
@@ -203,42 +198,6 @@ class Supervisor:
         for answer in self._waiting:
             answer({"ok": True, "summary": summary})
         return ExitCode.DONE
-
-    # --- what is known ---
-
-    def _kernel(self) -> dict[Counter, int]:
-        return self._tap.counters.read()[Role.PRODUCTION]
-
-    def _in_ring(self) -> int:
-        return sum(ring.count(ring.consumed, ring.produced)[0] for ring in self._tap.rings)
-
-    def _state(self) -> State:
-        state = self._tap.control.state()
-        return State(sample=state.sample, paused=state.paused or state.tripped)
-
-    def _summary(self) -> dict[str, Any]:
-        snapshot = self._books.snapshot()
-        return summary_json(
-            self._run,
-            self._books.ledger(snapshot.ledger, self._kernel(), self._in_ring()),
-            snapshot,
-            duration_s=time.monotonic() - self._began,
-            interruptions=self._places.interruptions(),
-            alerts=self._alerts,
-            cost=cost_of(os.getpid(), self._fleet.pids),
-        )
-
-    def _exposition(self) -> Exposition:
-        snapshot = self._books.snapshot()
-        return Exposition(
-            run=self._run,
-            ledger=self._books.ledger(snapshot.ledger, self._kernel(), self._in_ring()),
-            snapshot=snapshot,
-            state=self._state(),
-            interruptions=tuple(self._places.interruptions()),
-            alerts=len(self._alerts),
-            cost=cost_of(os.getpid(), self._fleet.pids),
-        )
 
     # --- the operator ---
 
@@ -257,7 +216,7 @@ class Supervisor:
     def _command(self, command: dict[str, Any], answer: Answer) -> None:
         match command:
             case {"command": "status"}:
-                answer({"ok": True, **self._status()})
+                answer({"ok": True, **self._account.status()})
             case {"command": "detach"}:
                 self._waiting.append(answer)
                 self._stop = self._stop or "detach"
@@ -271,36 +230,22 @@ class Supervisor:
                 answer({"ok": True, "paused": True})
             case {"command": "resume"}:
                 self._tap.control.set_paused(False)
-                answer({"ok": True, "paused": self._state().paused})
+                answer({"ok": True, "paused": self._account.state().paused})
             case {"command": "epoch"}:
-                answer({"ok": True, **self._next_epoch(command)})
+                account = self._account
+                account.next_epoch(command.get("build"), command.get("shadow_build"))
+                self._note(self._folder.write_run(account.run))
+                answer({"ok": True, "epoch": account.run.epoch, "builds": account.run.builds})
             case _:
                 answer({"ok": False, "error": "no such command, or its arguments are not right"})
 
-    def _next_epoch(self, command: dict[str, Any]) -> dict[str, Any]:
-        builds = dict(self._run.builds)
-        for side, key in (("production", "build"), ("shadow", "shadow_build")):
-            value = command.get(key)
-            if isinstance(value, str):
-                builds[side] = value[:256]
-        self._run = replace(self._run, epoch=self._run.epoch + 1, builds=builds)
-        self._folder.write_run(self._run)
-        return {"epoch": self._run.epoch, "builds": builds}
-
-    def _status(self) -> dict[str, Any]:
-        state = self._tap.control.state()
-        return {
-            **self._summary(),
-            "pid": os.getpid(),
-            "workers": self._fleet.pids,
-            "sample": state.sample,
-            "paused": state.paused or state.tripped,
-            "tripped": state.tripped,
-        }
-
     def _alert(self, text: str) -> None:
-        self._alerts.append(text)
+        self._account.alerts.append(text)
         self._say(f"ALERT: {text}")
+
+    def _note(self, trouble: str | None) -> None:
+        if trouble is not None:
+            self._say(trouble)
 
     def _say(self, text: str) -> None:
         self._console.print(f"shadow-agent: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ def claim(config: Config, places: tuple[Place, ...]) -> Iterator[None]:
                 "`shadow-agent detach` ends it, or give this one another --target",
             )
         )
-        namespace = os.stat("/proc/self/ns/net").st_ino
+        namespace = Path("/proc/self/ns/net").stat().st_ino
         tapped = [p.interface for p in places if p.interface.name in config.interfaces]
         for interface in sorted({(i.index, i.name) for i in tapped}):
             for port in config.ports:

@@ -36,9 +36,11 @@ from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.http.exchange import Limits as HttpLimits
 from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.ring import RingReader
+from shadow_agent.kernel.sampling import sampled
 from shadow_agent.policy.decision import Policy
-from shadow_agent.replay.pool import Endpoint, PoolLimits, ShadowPool
+from shadow_agent.replay.pool import PoolLimits, ShadowPool
 from shadow_agent.replay.replay import Replay
+from shadow_agent.replay.sockets import Endpoint
 from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.snapshot import encode
 from shadow_agent.telemetry.tally import Tally
@@ -164,7 +166,8 @@ class Worker:
         )
         session = settings.session
         self._mirror = Mirror(assembler, policy, self._pool, self._tally, session)
-        self._generation = control.state().generation
+        self._state = control.state()
+        self._changes = control.changes()
         self._paused = False
         self._complaints: set[str] = set()
         self._empty_polls = 0
@@ -204,13 +207,20 @@ class Worker:
         mirror, ring = self._mirror, self._ring
         # These ended before the ring is read, so their records are in what is read now.
         finished = mirror.take_finished()
+        timelines = self._pool.timelines
+        departed = timelines.departed()
         before, target = ring.packets, ring.produced
         try:
-            self._read(target if finished else ring.consumed + _BATCH)
-            mirror.settle(finished)
+            self._read(target if finished else min(target, ring.consumed + _BATCH))
+            if ring.consumed >= target:
+                mirror.settle(finished)
+                timelines.forget(departed)
+            else:
+                # a record before theirs is still being written on another processor
+                mirror.put_back(finished)
         except Exception as exc:  # noqa: BLE001 - a defect costs one record, not the agent
             self._complain(exc)
-        if self._control.state().generation != self._generation:
+        if self._control.changes() != self._changes:
             self._follow_control()
         idle = ring.packets == before and not finished
         self._empty_polls = self._empty_polls + 1 if idle else 0
@@ -226,7 +236,7 @@ class Worker:
         while True:
             start = ring.consumed
             try:
-                ring.drain(self._claims.claim, mirror.on_production, self._pool.on_segment, _BATCH)
+                ring.drain(self._claims.claim, mirror.on_production, self._pool.timelines.push, _BATCH)
             finally:
                 mirror.packets = ring.packets
                 self._claims.done(ring.packets, mirror.started)
@@ -243,14 +253,19 @@ class Worker:
                 traceback.print_exception(exc)
 
     def _follow_control(self) -> None:
+        self._changes = self._control.changes()
         state = self._control.state()
-        self._generation = state.generation
+        before, self._state = self._state, state
         paused = state.paused or state.tripped
         if paused and not self._paused:
             self._mirror.pause(time.monotonic_ns())
         elif self._paused and not paused:
             self._mirror.resume()
         self._paused = paused
+        if state.sample_below < before.sample_below:
+            self._mirror.let_go(
+                lambda key: not sampled(key, state.salt, state.sample_below), time.monotonic_ns()
+            )
 
     # --- time ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shadow_agent.flow.counts import NotHttp
+from shadow_agent.telemetry.reasons import NotHttp
 
 _H2_PREFACE: Final = b"PRI * HTTP/2"
 _TLS_HANDSHAKE: Final = b"\x16\x03"

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
-
-class NotHttp(Enum):
-    """Why a flow is not read as HTTP/1 (its segments are counted and dropped)."""
-
-    TLS = "tls"  # the client's first bytes are a TLS record
-    H2 = "h2"  # the client's first bytes are the HTTP/2 preface
-    UPGRADED = "upgraded"  # after 101 Switching Protocols or an accepted CONNECT
-    OTHER = "other"  # the client's first bytes begin no HTTP request
+from shadow_agent.telemetry.reasons import NotHttp
 
 
 class SegmentCounts:

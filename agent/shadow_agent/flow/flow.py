@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from shadow_agent.flow.segment import Direction
-from shadow_agent.flow.stream import Stream
+from shadow_agent.flow.segment import ACK, Direction
+from shadow_agent.flow.sequence import add
+from shadow_agent.flow.stream import UNALIGNED, Stream
 
 if TYPE_CHECKING:
-    from shadow_agent.flow.counts import NotHttp, SegmentCounts
+    from shadow_agent.flow.counts import SegmentCounts
+    from shadow_agent.flow.segment import Segment
+    from shadow_agent.telemetry.reasons import NotHttp
 
 C = TypeVar("C")
 
@@ -52,3 +55,12 @@ class Flow(Generic[C]):
         self.held_cost = 0  # bytes of both streams that the table has accounted for
         self.closed = False  # both directions ended: remembered for late retransmissions
         self.conversation: C | None = None  # belongs to whoever reads the flow
+
+    def continued_by(self, syn: Segment) -> bool:
+        """Whether a SYN is a retransmission or the handshake's other half, not a new connection."""
+        stream, other = self.request, self.response
+        if syn.direction:
+            stream, other = other, stream
+        if stream.first != UNALIGNED:
+            return stream.first == add(syn.seq, 1)
+        return not syn.flags & ACK or other.first in (UNALIGNED, syn.ack)

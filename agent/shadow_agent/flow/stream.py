@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
@@ -138,9 +139,8 @@ class Stream:
             self.held = [new]
             self.plain = False
         else:
-            place = len(held)
-            while place and diff(held[place - 1].seq, new.seq) > 0:
-                place -= 1
+            ahead = diff(new.seq, self.next_seq)
+            place = bisect_right(held, ahead, key=lambda item: diff(item.seq, self.next_seq))
             before = held[place - 1] if place else None
             if before and diff(before.seq, new.seq) + before.length >= new.length:
                 self.counts.duplicate += new.packets  # lies within what is held

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, Generic
 
 from shadow_agent.flow.classify import classify, starts_request
-from shadow_agent.flow.counts import NotHttp, SegmentCounts
+from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import C, Flow, FlowLimits
 from shadow_agent.flow.items import Data, EndKind, Item
 from shadow_agent.flow.segment import ACK, FIN, RST, SYN, Direction, Segment
 from shadow_agent.flow.sequence import MASK, diff
 from shadow_agent.flow.stream import UNALIGNED, WINDOW, Stream
+from shadow_agent.telemetry.reasons import NotHttp
 
 __all__ = ["Flow", "FlowLimits", "FlowTable"]
 
@@ -77,7 +79,7 @@ class FlowTable(Generic[C]):
             self.counts.used += final
             # tuple.__new__ spares NamedTuple's own, which takes as long again.
             return flow, [tuple.__new__(Data, (direction, payload, ts, seq, ack))]
-        if flags & SYN and not self._same_connection(flow, segment):
+        if flags & SYN and not flow.continued_by(segment):
             self._remove(flow, EndKind.EVICTED, ts)
             return self._push_unknown(segment)
         if flow.not_http is not None:
@@ -122,10 +124,13 @@ class FlowTable(Generic[C]):
         """From here on the flow's segments are counted as `kind` and dropped."""
         self._entomb(flow, kind)
 
-    def close(self, now: int) -> list[tuple[Flow[C], list[Item]]]:
-        """Evicts every flow (drain)."""
-        while self._flows:
-            self._remove(next(iter(self._flows.values())), EndKind.EVICTED, now)
+    def close(
+        self, now: int, gone: Callable[[bytes], bool] | None = None
+    ) -> list[tuple[Flow[C], list[Item]]]:
+        """Evicts every flow (drain), or those whose key is ``gone`` (a smaller sample)."""
+        for flow in list(self._flows.values()):
+            if gone is None or gone(flow.key):
+                self._remove(flow, EndKind.EVICTED, now)
         return self.take_ended()
 
     def _push_unknown(self, segment: Segment) -> tuple[Flow[C] | None, list[Item]]:
@@ -219,15 +224,6 @@ class FlowTable(Generic[C]):
         else:
             self.counts.unaligned += segment.final
         return flow, []
-
-    def _same_connection(self, flow: Flow[C], segment: Segment) -> bool:
-        """Whether a SYN is a retransmission, or the other half of the handshake."""
-        stream, other = flow.request, flow.response
-        if segment.direction:
-            stream, other = other, stream
-        if stream.first != UNALIGNED:
-            return stream.first == (segment.seq + 1) & MASK
-        return not segment.flags & ACK or other.first in (UNALIGNED, segment.ack)
 
     def _classify(self, flow: Flow[C], items: list[Item], used: int) -> list[Item]:
         """Looks at a flow's first request bytes; `used` is what was counted before these items."""

@@ -10,12 +10,15 @@ from shadow_agent.http.conversation import Conversation
 from shadow_agent.http.exchange import Event, FlowClosed, FlowUpgraded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shadow_agent.flow.counts import SegmentCounts
     from shadow_agent.flow.flow import FlowLimits
     from shadow_agent.flow.items import Item
     from shadow_agent.flow.segment import Segment
-    from shadow_agent.http.counts import ExchangeCounts, RequestCounts, Unanswered
+    from shadow_agent.http.counts import ExchangeCounts, RequestCounts
     from shadow_agent.http.exchange import Limits
+    from shadow_agent.telemetry.reasons import Unanswered
 
 
 class Assembler:
@@ -54,10 +57,12 @@ class Assembler:
         """Gives up what waited too long; call it every second or so. `now`: ns, capture clock."""
         return self._read_all(self.table.expire(now))
 
-    def close(self, reason: Unanswered, now: int) -> list[Event]:
-        """Ends every flow; exchanges without a response get `reason` (drained, paused)."""
+    def close(
+        self, reason: Unanswered, now: int, gone: Callable[[bytes], bool] | None = None
+    ) -> list[Event]:
+        """Ends every flow, or those whose key is `gone`; what is unanswered gets `reason`."""
         events: list[Event] = []
-        for flow, _ in self.table.close(now):
+        for flow, _ in self.table.close(now, gone):
             if flow.conversation is not None:
                 events += flow.conversation.close(reason, now)
                 flow.conversation = None

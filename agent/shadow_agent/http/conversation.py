@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from shadow_agent.flow.items import Data, End, EndKind, Gap
 from shadow_agent.flow.segment import Direction
-from shadow_agent.http.counts import Unanswered
 from shadow_agent.http.pairing import Pairing
 from shadow_agent.http.requests import RequestStream
 from shadow_agent.http.responses import ResponseStream
+from shadow_agent.telemetry.reasons import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _BOTH: Final = 0b11
 class Conversation:
     """Takes a flow's items in the order the flow table gives them; returns what they mean."""
 
-    __slots__ = ("_ended", "finished", "_pairing", "_requests", "_responses")
+    __slots__ = ("_ended", "_pairing", "_requests", "_responses", "finished")
 
     def __init__(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from shadow_agent.telemetry.reasons import Unanswered
+
 
 class RequestOutcome(Enum):
     """How a request that started ended."""
@@ -14,20 +16,6 @@ class RequestOutcome(Enum):
     OVERSIZE = "oversize"  # the head is longer than the limit
     EVICTED = "evicted"  # its flow was evicted, drained or replaced while it was open
     ABORTED = "aborted"  # the connection ended, or switched protocols, in the middle of it
-
-
-class Unanswered(Enum):
-    """Why an exchange has no response."""
-
-    CLIENT_ABORTED = "client_aborted"  # the client reset before the response's head was complete
-    SERVER_CLOSED = "server_closed"  # the service closed or reset before its head was complete
-    GAP = "gap"  # the response's head is lost to us, or loss hides which response is its own
-    MALFORMED = "malformed"  # the response's head breaks RFC 9112 or is over the limit
-    EVICTED = "evicted"  # its flow was evicted (idle, limits) before a response
-    UPGRADED = "upgraded"  # the flow switched protocols while it was outstanding
-    PAUSED = "paused"  # mirroring was paused while it was outstanding
-    DRAINED = "drained"  # the agent was stopped and the drain ended before a response
-    WORKER_DIED = "worker_died"  # counted by the supervisor: its worker died with it
 
 
 class RequestCounts:

@@ -6,9 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from shadow_agent.flow.counts import NotHttp
-    from shadow_agent.http.counts import RequestOutcome, Unanswered
+    from shadow_agent.http.counts import RequestOutcome
     from shadow_agent.http.head import RequestHead, ResponseHead
+    from shadow_agent.telemetry.reasons import NotHttp, Unanswered
 
 EMPTY_SHA256: Final = hashlib.sha256().digest()
 

@@ -123,15 +123,13 @@ def parse_request(raw: bytes) -> RequestHead | Malformed:
         if size == 4:
             if head.host is None and name.lower() == b"host":
                 head.host = value
-        elif size == 14:
-            if name.lower() == b"content-length":
-                head.framing = int(value)
-        elif size == 17:
-            if name.lower() == b"transfer-encoding":
-                head.framing = CHUNKED  # llhttp refuses a request whose last coding is another
         elif size == 10:
             if name.lower() == b"connection":
                 head.keep_alive = _keeps_alive(value, default=head.keep_alive)
+        elif size == 14 and name.lower() == b"content-length":
+            head.framing = int(value)
+        elif size == 17 and name.lower() == b"transfer-encoding":
+            head.framing = CHUNKED  # llhttp refuses a request whose last coding is another
         elif size == 6 and name.lower() == b"expect":
             head.expect_continue = value.lower() == b"100-continue"
     return head

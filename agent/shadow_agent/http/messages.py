@@ -67,11 +67,22 @@ class MessageStream(ABC):
     on as it comes, and hashed unless it came in one piece.
     """
 
-    __slots__ = ("_body", "_damaged", "_hash", "_head", "_length", "_limits", "_phase", "_whole")
+    __slots__ = (
+        "_body",
+        "_damaged",
+        "_hash",
+        "_head",
+        "_length",
+        "_max_head",
+        "_max_kept_body",
+        "_phase",
+        "_whole",
+    )
 
     def __init__(self, limits: Limits) -> None:
         """A stream that stands between two messages."""
-        self._limits = limits
+        self._max_head = limits.max_head
+        self._max_kept_body = limits.max_kept_body
         self._phase = _START
         self._head = b""  # a head of which the end has not come
         self._body: BodyReader | None = None
@@ -171,7 +182,7 @@ class MessageStream(ABC):
 
     def _more_head(self, item: Data, pos: int) -> int:
         seen = len(self._head)
-        head = self._head + item.payload[pos : pos + self._limits.max_head + 4 - seen]
+        head = self._head + item.payload[pos : pos + self._max_head + 4 - seen]
         end = _end_of_head(head, max(seen - 2, 0))
         if end < 0:
             self._head = head
@@ -182,11 +193,11 @@ class MessageStream(ABC):
 
     def _check_head(self) -> None:
         """A head that cannot end well is not waited for."""
-        if len(self._head) > self._limits.max_head:
+        if len(self._head) > self._max_head:
             self._break(Cause.OVERSIZE)
 
     def _head_done(self, raw: bytes, item: Data, pos: int) -> int:
-        if len(raw) > self._limits.max_head:
+        if len(raw) > self._max_head:
             self._break(Cause.OVERSIZE)
             return pos
         framing = self._take_head(raw, item)
@@ -195,7 +206,7 @@ class MessageStream(ABC):
             self._take_end(item.ts)
         elif framing > 0:
             end = pos + framing
-            if end <= len(item.payload) and framing <= self._limits.max_kept_body:
+            if end <= len(item.payload) and framing <= self._max_kept_body:
                 # A whole small body: no reader, and no hash until somebody asks for it.
                 self._length = framing
                 self._whole = body = item.payload[pos:end]
@@ -232,7 +243,7 @@ class MessageStream(ABC):
 
     def _add(self, piece: bytes) -> None:
         if self._hash is None:
-            if not self._length and len(piece) <= self._limits.max_kept_body:
+            if not self._length and len(piece) <= self._max_kept_body:
                 self._whole = piece
                 self._length = len(piece)
                 return

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING
 from shadow_agent.flow.classify import starts_response
 from shadow_agent.flow.segment import format_flow
 from shadow_agent.flow.sequence import lt
-from shadow_agent.http.counts import Unanswered
 from shadow_agent.http.exchange import Event, Exchange, ExchangeEnded, FlowUpgraded, RequestHeadSeen
+from shadow_agent.telemetry.reasons import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shadow_agent.flow.counts import NotHttp
     from shadow_agent.flow.items import Data
     from shadow_agent.http.counts import ExchangeCounts, RequestCounts
     from shadow_agent.http.exchange import Limits
     from shadow_agent.http.head import RequestHead
+    from shadow_agent.telemetry.reasons import NotHttp
 
 # NamedTuple's own __new__ takes as long again; there are three events per exchange.
 _new = tuple.__new__
@@ -85,7 +85,7 @@ class Pairing:
         exchange = Exchange(number, self._key, self._session, head, ts, seq, ack)
         if missing or self._joined:
             exchange.unsure = True
-            exchange.provable = self._joined or (self.lost and self.skipped)
+            exchange.provable = not missing or (self.lost and self.skipped)
             self._joined = False
         waiting.append(exchange)
         self.requests.heads += 1

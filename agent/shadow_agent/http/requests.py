@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shadow_agent.flow.classify import starts_request
-from shadow_agent.flow.counts import NotHttp
 from shadow_agent.flow.items import EndKind
 from shadow_agent.http.counts import RequestOutcome
 from shadow_agent.http.exchange import RequestBodySeen, RequestEnded
 from shadow_agent.http.head import Malformed, parse_request
 from shadow_agent.http.messages import REJECTED, Cause, MessageStream, Phase
+from shadow_agent.telemetry.reasons import NotHttp
 
 if TYPE_CHECKING:
     from shadow_agent.flow.items import Data, End

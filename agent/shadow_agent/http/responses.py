@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shadow_agent.flow.counts import NotHttp
 from shadow_agent.flow.items import EndKind
 from shadow_agent.flow.segment import Direction
 from shadow_agent.http.body import CloseBody
-from shadow_agent.http.counts import Unanswered
 from shadow_agent.http.head import Malformed, parse_response
 from shadow_agent.http.messages import REJECTED, Cause, MessageStream, Phase
+from shadow_agent.telemetry.reasons import NotHttp, Unanswered
 
 if TYPE_CHECKING:
     from shadow_agent.flow.items import Data, End

@@ -28,8 +28,14 @@ class ControlState:
 
     paused: bool
     tripped: bool
-    sample: float
+    sample_below: int  # a flow is mirrored when its hash is below
+    salt: int
     generation: int
+
+    @property
+    def sample(self) -> float:
+        """The share of flows that is mirrored, 0 to 1."""
+        return self.sample_below / ALL_FLOWS
 
 
 class ControlPage:
@@ -84,13 +90,21 @@ class ControlPage:
 
     def state(self) -> ControlState:
         """The switches as the programs see them now."""
-        below: int = self._get("Q", ControlField.SAMPLE_BELOW)
         return ControlState(
             paused=bool(self._get("I", ControlField.PAUSED)),
             tripped=bool(self._get("I", ControlField.TRIPPED)),
-            sample=below / ALL_FLOWS,
+            sample_below=self._get("Q", ControlField.SAMPLE_BELOW),
+            salt=self._get("I", ControlField.SALT),
             generation=self._get("I", ControlField.GENERATION),
         )
+
+    def changes(self) -> tuple[int, int]:
+        """Differs from before when a switch was set, by the operator or (a trip) by the kernel."""
+        found: tuple[int, int] = (
+            self._get("I", ControlField.GENERATION),
+            self._get("I", ControlField.TRIPPED),
+        )
+        return found
 
     def lease_ns(self) -> int:
         """When the last heartbeat was, CLOCK_MONOTONIC."""

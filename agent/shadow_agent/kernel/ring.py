@@ -65,7 +65,7 @@ class RingView:
         self._consumed[0] = at
 
     def count(self, start: int, end: int) -> tuple[int, int]:
-        """Packets of the service between two unconsumed positions, and requests that begin there."""
+        """Packets of the service between two unconsumed positions, and requests begun there."""
         packets = requests = 0
         for at in self._records(start, end):
             if self._data[at + _ROLE_AT] == Role.PRODUCTION and self._data[at + _FINAL_AT]:

@@ -1,4 +1,4 @@
-"""All connections to one target: sockets, caps and deadlines.
+"""All connections to one target: caps, deadlines, counts.
 
 A second target (a baseline) is a second pool; nothing here is shared between them.
 """
@@ -6,40 +6,20 @@ A second target (a baseline) is a second pool; nothing here is shared between th
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import NamedTuple
 
-from shadow_agent.flow.segment import Segment
 from shadow_agent.http.exchange import Exchange
-from shadow_agent.policy.decision import Refusal
-from shadow_agent.replay.connection import ShadowConnection, State, enable_reset_on_close
-from shadow_agent.replay.replay import Failed, Phase, Replay, ReplayCounts, Shed
-from shadow_agent.replay.reply import Outcome, ReplyReader
-from shadow_agent.replay.timeline import Timeline
-
-_UNREACHABLE: Final = frozenset(
-    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EACCES, errno.EPERM}
-)
-_OURS: Final = frozenset(
-    {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-)
-# Tries to be given a local port that names our shard: on average as many as there are shards.
-_PORT_TRIES: Final = 256
-
-
-class Endpoint(NamedTuple):
-    """Where the shadow is and by which way."""
-
-    family: int  # socket.AF_INET or AF_INET6
-    address: tuple[str | int, ...]  # as connect(2) takes it
-    key: bytes  # its address, 16 bytes, as in a flow key
-    port: int
-    interface: str | None  # sockets are bound to this device, so that no route leads elsewhere
+from shadow_agent.replay.channel import Channel
+from shadow_agent.replay.connection import ShadowConnection, State
+from shadow_agent.replay.replay import Phase, Replay, ReplayCounts
+from shadow_agent.replay.reply import ReplyReader
+from shadow_agent.replay.sockets import Endpoint, begin_connect, key_of, outcome_of
+from shadow_agent.replay.timeline import Timeline, Timelines
+from shadow_agent.telemetry.reasons import Failed, Outcome, Refused, Shed, Uncomparable
 
 
 class PoolLimits(NamedTuple):
@@ -57,14 +37,6 @@ class PoolLimits(NamedTuple):
     max_reply_body: int = 1 << 30
 
 
-class _Discard(asyncio.Protocol):
-    """For a socket that nobody waits for any more."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop."""
-        cast(asyncio.Transport, transport).abort()  # uvloop's is no subclass
-
-
 class ShadowPool:
     """One shadow connection per production flow, opened lazily, capped."""
 
@@ -80,14 +52,15 @@ class ShadowPool:
         self._endpoint = endpoint
         self.limits = limits
         self._loop = loop
-        self._shard, self._shards = shard
+        self._shard = shard
         self._on_done = on_done
         self.in_flight = 0  # sent and not done
         self.counts = ReplayCounts()
         self._by_flow: dict[bytes, ShadowConnection] = {}
-        self._by_key: dict[bytes, ShadowConnection] = {}  # those with a socket
+        self.timelines = Timelines()
+        self._by_key: dict[bytes, Channel] = {}  # those with a socket
         self._idle: OrderedDict[ShadowConnection, None] = OrderedDict()  # least recent first
-        self._connecting: dict[ShadowConnection, socket.socket] = {}
+        self._connecting: dict[Channel, socket.socket] = {}
         self._tasks: set[asyncio.Task[object]] = set()
 
     # --- what the worker says ---
@@ -122,17 +95,11 @@ class ShadowPool:
         if connection is not None:
             connection.retire()
 
-    def on_segment(self, segment: Segment) -> None:
-        """A record of the shadow-side tap; those that are not of our sockets are not ours."""
-        connection = self._by_key.get(segment.key)
-        if connection is not None:
-            connection.timeline.push(segment)
-
     def tick(self, now: float) -> None:
         """Deadlines and idle closes, every few tens of milliseconds; ``now`` is loop time."""
-        late = [c for c in self._by_key.values() if c.deadline and c.deadline <= now]
-        for connection in late:
-            connection.expire()
+        for connection in [channel.owner for channel in self._by_key.values()]:
+            if connection.deadline and connection.deadline <= now:
+                connection.expire()
         while self._idle:
             connection = next(iter(self._idle))
             if connection.idle_since + self.limits.idle_close > now:
@@ -141,12 +108,12 @@ class ShadowPool:
 
     def refuse_waiting(self) -> None:
         """Paused: what has not gone out does not go out."""
-        for connection in {*self._by_flow.values(), *self._by_key.values()}:
+        for connection in self._connections():
             connection.refuse_waiting()
 
     def drain(self) -> None:
         """Give up whatever is still due."""
-        for connection in [*self._by_flow.values(), *self._by_key.values()]:
+        for connection in self._connections():
             connection.drain()
 
     @property
@@ -162,8 +129,8 @@ class ShadowPool:
     def round_trip_us(self) -> int | None:
         """Smallest round trip to the shadow that the kernel knows of (TCP_INFO), µs."""
         best: int | None = None
-        for connection in list(self._by_key.values())[:8]:
-            seen = connection.round_trip_us()
+        for channel in list(self._by_key.values())[:8]:
+            seen = channel.round_trip_us()
             if seen is not None and (best is None or seen < best):
                 best = seen
         return best
@@ -180,15 +147,21 @@ class ShadowPool:
 
     def done(self, replay: Replay, timeline: Timeline) -> None:
         """It was sent, and has ended one way or another."""
+        replay.phase = Phase.DONE
         self.in_flight -= 1
         self._on_done(replay, timeline)
+
+    def broken(self, replay: Replay, why: Uncomparable) -> None:
+        """It was sent, but what the shadow got is no whole request."""
+        replay.broken = why
+        self.done(replay, Timeline())
 
     def shed(self, replay: Replay, reason: Shed) -> None:
         """Not sent: the shadow is too slow."""
         self._drop(replay)
         self.counts.shed[reason] = self.counts.shed.get(reason, 0) + 1
 
-    def refuse(self, replay: Replay, reason: Refusal) -> None:
+    def refuse(self, replay: Replay, reason: Refused) -> None:
         """Not sent: policy changed its mind while it waited."""
         self._drop(replay)
         self.counts.refuse(reason)
@@ -211,13 +184,12 @@ class ShadowPool:
             self._idle[connection] = None
             self._idle.move_to_end(connection)
 
-    def socket_gone(self, connection: ShadowConnection) -> None:
-        """It has no socket any more."""
-        if connection.key:
-            self._by_key.pop(connection.key, None)
-            connection.key = b""
-        self._idle.pop(connection, None)
-        sock = self._connecting.pop(connection, None)
+    def socket_gone(self, channel: Channel) -> None:
+        """It is closed, or has never been open."""
+        if self._by_key.pop(channel.key, None) is not None:
+            self.timelines.depart(channel.key, channel.timeline)
+        self._idle.pop(channel.owner, None)
+        sock = self._connecting.pop(channel, None)
         if sock is not None:
             self._loop.remove_writer(sock.fileno())
             sock.close()
@@ -246,99 +218,43 @@ class ShadowPool:
 
     # --- sockets ---
 
-    def connect(self, connection: ShadowConnection) -> None:
-        """Open a socket for it; the connection hears of success or failure later."""
+    def connect(self, channel: Channel) -> None:
+        """Open a socket for it; its connection hears of success or failure later."""
+        connection = channel.owner
         if len(self._by_key) >= self.limits.max_connections:
             if not self._idle:
                 self._loop.call_soon(connection.no_room)
                 return
             next(iter(self._idle)).close()
-        try:
-            sock = self._open()
-        except OSError as exc:
-            bind = exc.errno in (errno.ENODEV, errno.EPERM, errno.EADDRINUSE)
-            reason = Failed.BIND if bind else Failed.NO_SOCKET
-            self._loop.call_soon(connection.socket_failed, reason)
-            return
-        code = sock.connect_ex(self._endpoint.address)
-        if code not in (0, errno.EINPROGRESS):
-            sock.close()
-            if code in _OURS:
-                self._loop.call_soon(connection.socket_failed, Failed.NO_SOCKET)
-            else:
-                self._loop.call_soon(connection.connect_failed, _outcome(code))
-            return
-        # The local end is known from here on, before the SYN's record can be read.
-        connection.key = self._key_of(sock)
-        self._by_key[connection.key] = connection
-        connection.deadline = self._loop.time() + self.limits.connect_timeout
-        self._connecting[connection] = sock
-        self._loop.add_writer(sock.fileno(), self._connected, connection)
+        made = begin_connect(self._endpoint, self._shard)
+        if isinstance(made, Outcome):
+            self._loop.call_soon(connection.connect_failed, made)
+        elif isinstance(made, Failed):
+            self._loop.call_soon(connection.socket_failed, made)
+        else:
+            # The local end is known from here on, before the SYN's record can be read.
+            channel.key = key_of(self._endpoint, made)
+            self._by_key[channel.key] = channel
+            self.timelines.add(channel.key, channel.timeline)
+            connection.deadline = self._loop.time() + self.limits.connect_timeout
+            self._connecting[channel] = made
+            self._loop.add_writer(made.fileno(), self._connected, channel)
 
-    def _connected(self, connection: ShadowConnection) -> None:
-        sock = self._connecting.pop(connection)
+    def _connected(self, channel: Channel) -> None:
+        sock = self._connecting.pop(channel)
         self._loop.remove_writer(sock.fileno())
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             sock.close()
-            connection.connect_failed(_outcome(code))
+            channel.owner.connect_failed(outcome_of(code))
             return
-        connection.deadline = 0.0  # connected; what is left is a turn of the loop
-        key = connection.key
-
-        def protocol() -> asyncio.Protocol:
-            return connection if connection.key == key else _Discard()
-
+        channel.owner.deadline = 0.0  # connected; what is left is a turn of the loop
         task: asyncio.Task[object] = self._loop.create_task(
-            self._loop.create_connection(protocol, sock=sock)
+            self._loop.create_connection(lambda: channel, sock=sock)
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _open(self) -> socket.socket:
-        """A socket that can only leave by the shadow interface, and whose records come to us.
-
-        The tap sends records of our connections to the ring that the local port names.
-        """
-        for _ in range(_PORT_TRIES):
-            sock = socket.socket(self._endpoint.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            try:
-                enable_reset_on_close(sock)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._endpoint.interface is not None:
-                    # allowed to an unprivileged process, once per socket, since Linux 5.7
-                    device = os.fsencode(self._endpoint.interface) + b"\0"
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
-                if self._shards == 1:
-                    return sock
-                sock.bind(("", 0))
-                if sock.getsockname()[1] % self._shards == self._shard:
-                    return sock
-            except OSError:
-                sock.close()
-                raise
-            sock.close()
-        raise OSError(errno.EADDRINUSE, "no local port of our shard")
-
-    def _key_of(self, sock: socket.socket) -> bytes:
-        host, port = sock.getsockname()[:2]
-        if self._endpoint.family == socket.AF_INET:
-            local = bytes(10) + b"\xff\xff" + socket.inet_pton(socket.AF_INET, host)
-        else:
-            local = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-        return (
-            self._endpoint.key
-            + local
-            + self._endpoint.port.to_bytes(2, "big")
-            + int(port).to_bytes(2, "big")
-        )
-
-
-def _outcome(code: int) -> Outcome:
-    if code == errno.ECONNREFUSED:
-        return Outcome.REFUSED
-    if code == errno.ETIMEDOUT:
-        return Outcome.TIMEOUT_CONNECT
-    if code in _UNREACHABLE:
-        return Outcome.UNREACHABLE
-    return Outcome.RESET
+    def _connections(self) -> set[ShadowConnection]:
+        """All: those of living flows, and those that still owe an answer to an ended one."""
+        return {*self._by_flow.values(), *(channel.owner for channel in self._by_key.values())}

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from enum import Enum
 from typing import Any, Final
 
 from shadow_agent.http.body import BodyReader, ChunkedBody, CloseBody, LengthBody
 from shadow_agent.http.head import CHUNKED, UNTIL_CLOSE, Malformed, ResponseHead, parse_response
+from shadow_agent.telemetry.reasons import Outcome
 
 _TERMINATOR: Final = b"\r\n\r\n"
 _BEGIN: Final = b"HTTP/1."
 _SWITCHING: Final = 101
-
-
-class Outcome(Enum):
-    """How the shadow's half of a pair ended; all but ANSWERED count against the shadow."""
-
-    ANSWERED = "answered"  # a whole, readable answer
-    REFUSED = "refused"  # connection refused
-    UNREACHABLE = "unreachable"  # no route to it, or ICMP said so
-    RESET = "reset"  # it reset the connection before its answer was whole
-    CLOSED = "closed"  # it closed the connection before its answer was whole
-    TIMEOUT_CONNECT = "timeout_connect"  # no connection within the deadline
-    TIMEOUT_FIRST_BYTE = "timeout_first_byte"  # no first byte within the deadline
-    TIMEOUT_WHOLE = "timeout_whole"  # not whole within the deadline
-    GARBAGE = "garbage"  # what came back is no HTTP/1 response
-    OVERSIZE = "oversize"  # a head or body beyond what we read
 
 
 class Reply:

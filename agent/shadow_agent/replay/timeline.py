@@ -89,3 +89,43 @@ class Timeline:
     def resent(self, request_end: int, answer_offset: int) -> bool:
         """A byte that the latency hangs on travelled twice: whose time is meant is unknown."""
         return self._requests.resent_to >= request_end or self._answers.resent_to > answer_offset
+
+
+class Timelines:
+    """Those of all our connections, by key as the shadow-side tap reports it.
+
+    A closed connection's stays until the ring has been read once more: its last records may
+    still be in it.
+    """
+
+    __slots__ = ("_by_key", "_departed")
+
+    def __init__(self) -> None:
+        """No connection is known."""
+        self._by_key: dict[bytes, Timeline] = {}
+        self._departed: list[tuple[bytes, Timeline]] = []
+
+    def add(self, key: bytes, timeline: Timeline) -> None:
+        """A connection begins under this key."""
+        self._by_key[key] = timeline
+
+    def depart(self, key: bytes, timeline: Timeline) -> None:
+        """It has been closed."""
+        self._departed.append((key, timeline))
+
+    def push(self, segment: Segment) -> None:
+        """A record of the shadow-side tap; what is of no connection of ours is not ours."""
+        timeline = self._by_key.get(segment.key)
+        if timeline is not None:
+            timeline.push(segment)
+
+    def departed(self) -> int:
+        """How many have been closed so far: ``forget`` that many once the ring has been read."""
+        return len(self._departed)
+
+    def forget(self, count: int) -> None:
+        """The oldest ``count`` closed ones will get no more records."""
+        for key, timeline in self._departed[:count]:
+            if self._by_key.get(key) is timeline:  # the port may have been used again
+                del self._by_key[key]
+        del self._departed[:count]

@@ -70,10 +70,10 @@ class NotHttp(Reason):
 class Unanswered(Reason):
     """``exchanges.unanswered``: a production request without a production answer we can read."""
 
-    CLIENT_ABORTED = ("client_aborted", "the client closed or reset before the answer began")
-    SERVER_CLOSED = ("server_closed", "production closed or reset before the answer began")
-    GAP = ("gap", "the answer's head was lost in capture")
-    MALFORMED = ("malformed", "the answer's head cannot be parsed")
+    CLIENT_ABORTED = ("client_aborted", "the client reset before the answer's head was complete")
+    SERVER_CLOSED = ("server_closed", "production closed or reset before its head was complete")
+    GAP = ("gap", "the answer's head was lost in capture, or loss hides which is its own")
+    MALFORMED = ("malformed", "the answer's head breaks RFC 9112 or is over the limit")
     EVICTED = ("evicted", "the flow was idle too long or the flow table was full")
     UPGRADED = ("upgraded", "the connection left HTTP before the answer")
     PAUSED = ("paused", "mirroring was paused while the answer was due")
@@ -86,7 +86,7 @@ class Refused(Reason):
     """``replay.refused``: policy does not let this request reach the shadow."""
 
     METHOD = ("method", "not among the methods that may be replayed")
-    LOOP = ("loop", "it came from the shadow's own address")
+    LOOP = ("loop", "it came from the shadow's own address: it could go on for ever")
     BODY_UNFRAMED = ("body_unframed", "where its body ends is ambiguous: replaying could smuggle")
     REQUEST_LIMIT = ("request_limit", "--requests N were replayed already")
     UPGRADE = ("upgrade", "CONNECT or Upgrade: the connection would leave HTTP")
@@ -98,8 +98,8 @@ class Shed(Reason):
     """``replay.shed``: the shadow is too slow for what production sends."""
 
     QUEUE_FULL = ("queue_full", "too many requests wait on one shadow connection")
-    CONNECTIONS = ("connections", "the cap on shadow connections is reached")
-    BACKLOG_BYTES = ("backlog_bytes", "too many bytes wait to be sent")
+    CONNECTIONS = ("connections", "the cap on shadow connections is reached and none is idle")
+    BACKLOG_BYTES = ("backlog_bytes", "too many body bytes wait behind another request")
     AGE = ("age", "it waited too long: its answer would compare another moment")
 
 

@@ -11,6 +11,7 @@ from shadow_agent.telemetry.render import render_summary
 if TYPE_CHECKING:
     from shadow_agent.telemetry.endpoints import Endpoint
     from shadow_agent.telemetry.histogram import LogHistogram
+    from shadow_agent.telemetry.lines import Packets
     from shadow_agent.telemetry.run import Cost, Interruption, Run
     from shadow_agent.telemetry.snapshot import Snapshot
 
@@ -28,9 +29,11 @@ def summary_json(
     interruptions: Iterable[Interruption] = (),
     alerts: Sequence[str] = (),
     cost: Cost | None = None,
+    shadow_packets: Packets | None = None,
 ) -> dict[str, Any]:
     """The object that ``attach --json`` prints, ready for orjson.
 
+    ``shadow_packets``: what the tap on the shadow side saw, a line of its own.
     ``ledger`` is the complete one (``Ledger.with_kernel``), ``snapshot`` all workers' merged.
     Shares are from 0 to 1, latencies in microseconds; null means nothing to compute it from.
     Endpoints come worst first.
@@ -47,6 +50,7 @@ def summary_json(
         "duration_s": round(duration_s, 3),
         "ledger": ledger.as_dict(),
         "imbalances": imbalances(ledger),
+        "shadow_packets": None if shadow_packets is None else shadow_packets.as_dict(),
         "coverage": coverage(ledger),
         "reach": reach(ledger, snapshot.eligible),
         "different": snapshot.different,

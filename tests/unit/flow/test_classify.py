@@ -3,7 +3,7 @@
 import pytest
 
 from shadow_agent.flow.classify import classify, starts_request, starts_response
-from shadow_agent.flow.counts import NotHttp
+from shadow_agent.telemetry.reasons import NotHttp
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The segments line of the ledger."""
 
-from shadow_agent.flow.counts import NotHttp, SegmentCounts
+from shadow_agent.flow.counts import SegmentCounts
+from shadow_agent.telemetry.reasons import NotHttp
 
 
 def test_read_is_the_sum_of_all() -> None:

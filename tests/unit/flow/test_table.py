@@ -1,5 +1,7 @@
 """Flows opened, joined, held, limited, ended."""
 
+from typing import Any
+
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
@@ -11,9 +13,9 @@ REQUEST = GET % 1
 RESPONSE = response(b"ok")
 
 
-def table(**limits: int) -> FlowTable[object]:
+def table(**limits: Any) -> FlowTable[object]:
     """One with counts of its own."""
-    return FlowTable(FlowLimits()._replace(**limits), SegmentCounts())
+    return FlowTable(FlowLimits(**limits), SegmentCounts())
 
 
 def push(target: FlowTable[object], *segments: Segment) -> list[Item]:

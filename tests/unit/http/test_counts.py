@@ -1,6 +1,7 @@
 """Two lines of the ledger."""
 
-from shadow_agent.http.counts import ExchangeCounts, RequestCounts, RequestOutcome, Unanswered
+from shadow_agent.http.counts import ExchangeCounts, RequestCounts, RequestOutcome
+from shadow_agent.telemetry.reasons import Unanswered
 
 
 def test_every_outcome_has_its_counter() -> None:

@@ -1,0 +1,101 @@
+"""Everything that is known about a run at one moment, in the shapes that are shown."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+from shadow_agent.daemon.books import Books, packets_of
+from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.places import Places
+from shadow_agent.kernel.layout import Role
+from shadow_agent.kernel.tap import Tap
+from shadow_agent.telemetry.cost import cost_of
+from shadow_agent.telemetry.exporter import Exposition
+from shadow_agent.telemetry.ledger import Ledger
+from shadow_agent.telemetry.run import Cost, Run, State
+from shadow_agent.telemetry.snapshot import Snapshot
+from shadow_agent.telemetry.summary import summary_json
+
+
+class Account:
+    """Reads the tap's counters, the rings and the workers' reports; changes nothing of them."""
+
+    def __init__(self, run: Run, tap: Tap, books: Books, fleet: Fleet, places: Places) -> None:
+        """For a run that begins now."""
+        self.run = run
+        self.alerts: list[str] = []
+        self._tap = tap
+        self._books = books
+        self._fleet = fleet
+        self._places = places
+        self._began = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._began
+
+    def totals(self) -> tuple[Ledger, Snapshot]:
+        """The ledger and all workers' totals."""
+        snapshot = self._books.snapshot()
+        kernel = self._tap.counters.read()[Role.PRODUCTION]
+        in_ring = sum(ring.count(ring.consumed, ring.produced)[0] for ring in self._tap.rings)
+        return self._books.ledger(snapshot.ledger, kernel, in_ring), snapshot
+
+    def state(self) -> State:
+        """What the operator, or an alert, has set."""
+        state = self._tap.control.state()
+        return State(sample=state.sample, paused=state.paused or state.tripped)
+
+    def summary(self) -> dict[str, Any]:
+        """The object of ``attach --json``."""
+        ledger, snapshot = self.totals()
+        return summary_json(
+            self.run,
+            ledger,
+            snapshot,
+            duration_s=self.age_s,
+            interruptions=self._places.interruptions(),
+            alerts=self.alerts,
+            cost=self._cost(),
+            shadow_packets=packets_of(self._tap.counters.read()[Role.SHADOW]),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """The object of ``status --json``."""
+        state = self._tap.control.state()
+        return {
+            **self.summary(),
+            "pid": os.getpid(),
+            "workers": self._fleet.pids,
+            "sample": state.sample,
+            "paused": state.paused or state.tripped,
+            "tripped": state.tripped,
+        }
+
+    def exposition(self) -> Exposition:
+        """What a scrape shows."""
+        ledger, snapshot = self.totals()
+        return Exposition(
+            run=self.run,
+            ledger=ledger,
+            snapshot=snapshot,
+            state=self.state(),
+            interruptions=tuple(self._places.interruptions()),
+            alerts=len(self.alerts),
+            cost=self._cost(),
+        )
+
+    def next_epoch(self, production: object, shadow: object) -> None:
+        """One of the builds was deployed anew; None leaves its id as it was."""
+        builds = dict(self.run.builds)
+        for side, build in (("production", production), ("shadow", shadow)):
+            if isinstance(build, str):
+                builds[side] = build[:256]
+        self.run = replace(self.run, epoch=self.run.epoch + 1, builds=builds)
+
+    def _cost(self) -> Cost:
+        return cost_of(os.getpid(), self._fleet.pids)

@@ -1,0 +1,95 @@
+"""The requests that wait for their turn on one shadow connection, bounded three ways.
+
+What is over a bound is shed by name: too many requests, too many body bytes, too old.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from shadow_agent.replay.replay import Phase, Replay
+from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
+
+if TYPE_CHECKING:
+    from shadow_agent.replay.pool import ShadowPool
+
+
+class Waiting:
+    """In production's order. Only a request that is sent a second time was sent before."""
+
+    __slots__ = ("_pool", "_queue")
+
+    def __init__(self, pool: ShadowPool) -> None:
+        """Empty; the pool counts what leaves it by another way than its turn."""
+        self._pool = pool
+        self._queue: deque[Replay] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, replay: Replay) -> bool:
+        """Wait; False when there are too many already."""
+        if len(self._queue) >= self._pool.limits.max_queue:
+            self._pool.shed(replay, Shed.QUEUE_FULL)
+            return False
+        self._queue.append(replay)
+        return True
+
+    def put_back(self, replay: Replay) -> None:
+        """Sent once for nothing: first again."""
+        self._queue.appendleft(replay)
+
+    def take(self) -> Replay | None:
+        """The next one, however old."""
+        return self._queue.popleft() if self._queue else None
+
+    def take_fresh(self) -> Replay | None:
+        """The next one whose answer still speaks of production's moment."""
+        while self._queue:
+            replay = self._queue.popleft()
+            if replay.phase is not Phase.QUEUED or not self._pool.too_old(replay):
+                return replay
+            self._pool.shed(replay, Shed.AGE)
+        return None
+
+    def add_body(self, replay: Replay, raw: bytes) -> None:
+        """More of its body; with too much of it the request is shed."""
+        replay.pending.append(raw)
+        replay.backlog += len(raw)
+        if replay.backlog > self._pool.limits.max_backlog_bytes:
+            self._queue.remove(replay)
+            self._pool.shed(replay, Shed.BACKLOG_BYTES)
+
+    def cut(self, replay: Replay) -> None:
+        """The rest of its body never comes: policy let it through, its loss is named as a pair."""
+        self._queue.remove(replay)
+        self._pool.sent(replay)
+        self._pool.broken(replay, Uncomparable.REQUEST_INCOMPLETE)
+
+    def refuse(self) -> None:
+        """Paused: what has not gone out does not go out."""
+        again = [replay for replay in self._queue if replay.phase is not Phase.QUEUED]
+        for replay in self._queue:
+            if replay.phase is Phase.QUEUED:
+                self._pool.refuse(replay, Refused.PAUSED)
+        self._queue = deque(again)
+
+    def shed(self, reason: Shed) -> None:
+        """Nothing that waits goes out: the shadow is too slow."""
+        while self._queue:
+            replay = self._queue.popleft()
+            if replay.phase is Phase.QUEUED:
+                self._pool.shed(replay, reason)
+            else:
+                self._pool.broken(replay, Uncomparable.INTERNAL)
+
+    def fail(self, reason: Failed) -> None:
+        """Nothing that waits goes out: our own fault, or the end of the run."""
+        again = Uncomparable.DRAINED if reason is Failed.DRAINED else Uncomparable.INTERNAL
+        while self._queue:
+            replay = self._queue.popleft()
+            if replay.phase is Phase.QUEUED:
+                self._pool.fail(replay, reason)
+            else:
+                self._pool.broken(replay, again)
