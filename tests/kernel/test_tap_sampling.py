@@ -9,8 +9,10 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
+from shadow_agent.flow.segment import flow_key
 from shadow_agent.kernel import bpf
 from shadow_agent.kernel.layout import Counter
+from shadow_agent.kernel.sampling import sampled
 from tests.kernel import frames
 from tests.kernel.conftest import (
     PAGE,
@@ -105,6 +107,19 @@ def test_sample_of_none_and_all(make_tap: MakeTap) -> None:
     assert not any(_sampled(tap, "tap_ingress", one) for one in sent)
     tap.control.set_sample(1.0)
     assert all(_sampled(tap, "tap_ingress", one) for one in sent)
+
+
+@pytest.mark.parametrize("flows", [_random_flows, _hosts_in_order])
+def test_python_knows_who_is_sampled(make_tap: MakeTap, flows: object) -> None:
+    """The worker's hash chooses the flows that the tap chooses."""
+    assert callable(flows)
+    tap = make_tap("tap_ingress")
+    tap.control.set_sample(0.3)
+    state = tap.control.state()
+    for flow, (asked, _) in zip(chosen := flows(500), _quick_frames(chosen), strict=True):
+        key = flow_key(flow.source, flow.sport, flow.destination, flow.dport)
+        expected = _sampled(tap, "tap_ingress", asked)
+        assert sampled(key, state.salt, state.sample_below) == expected
 
 
 def test_salt_decides_who_is_sampled(make_tap: MakeTap) -> None:

@@ -31,9 +31,9 @@ ITEMS: Final = [Ask("GET", "/api/items/{n}")]
 # Deadlines that keep tests short and still are long for a healthy shadow on a busy machine.
 QUICK: Final[Mapping[str, float]] = {
     "connect-timeout-s": 0.5,
-    "first-byte-timeout-s": 0.5,
+    "first-byte-timeout-s": 0.4,
     "whole-timeout-s": 1.0,
-    "max-queue": 4,
+    "max-queue": 2,
     "max-queue-age-s": 2.0,
 }
 

@@ -15,6 +15,7 @@ from tests.net.agent import PATIENCE_S, PORT, accounted, at, total
 from tests.net.faults import ITEMS, QUICK, attach_with, drive, untouched, wait_settled
 from tests.testbed import Testbed, eventually, links, nginx, pyserver, traffic
 from tests.testbed.asks import Ask
+from tests.testbed.traffic import Traffic
 
 # The agent takes some 60 MB on this path; the rest is what its limits allow.
 MEMORY_BYTES = 150 << 20
@@ -83,6 +84,7 @@ def unplugged(bed: Testbed) -> Heal:
     return heal
 
 
+# What begins it, and the outcomes that must be seen; a busy machine may add what MAY_ADD says.
 TROUBLES: dict[str, tuple[Callable[[Testbed], Heal], set[str]]] = {
     "refusing": (refusing, {"refused"}),
     "reset": (serving("reset"), {"reset"}),
@@ -103,6 +105,20 @@ TROUBLES: dict[str, tuple[Callable[[Testbed], Heal], set[str]]] = {
     "rejected": (firewalled(REJECT), {"unreachable"}),
     "unplugged": (unplugged, {"timeout_connect"}),
 }
+# The kernel limits the rate of its ICMP errors, and gives up on a neighbour after a while.
+MAY_ADD = {"rejected": {"timeout_connect"}, "unplugged": {"unreachable"}}
+
+
+def highest(running: Traffic, measure: Callable[[], int]) -> int:
+    """The highest value seen while traffic runs."""
+    seen = [0]
+
+    def ended() -> bool:
+        seen.append(measure())
+        return not running.process.running
+
+    eventually(ended, 2 * PATIENCE_S, "traffic ends")
+    return max(seen)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -111,7 +127,7 @@ def test_trouble_is_named_and_passes(bed: Testbed, trouble: str) -> None:
     begin, outcomes = TROUBLES[trouble]
     heal = begin(bed)
     agent = attach_with(bed, QUICK)
-    sent = drive(bed, 40, connections=8).sent
+    sent = drive(bed, 24, connections=8).sent
     wait_settled(agent, sent)
     before = agent.ask("status")
     heal()
@@ -119,7 +135,7 @@ def test_trouble_is_named_and_passes(bed: Testbed, trouble: str) -> None:
     wait_settled(agent, sent)
     summary = agent.stop()
 
-    assert before["outcomes"].keys() == outcomes
+    assert outcomes <= before["outcomes"].keys() <= outcomes | MAY_ADD.get(trouble, set())
     assert total(before["outcomes"]) == at(before["ledger"], "pairs.compared") > 0
     assert summary["outcomes"]["answered"] == before["outcomes"].get("answered", 0) + 10
     ledger = summary["ledger"]
@@ -132,13 +148,11 @@ def test_trouble_is_named_and_passes(bed: Testbed, trouble: str) -> None:
 def test_memory_is_bounded(bed: Testbed, mode: str) -> None:
     """Endless answers on many connections at once leave the agent's memory where it was."""
     pyserver.start(bed.shadow, mode)
-    agent = attach_with(bed, {**QUICK, "whole-timeout-s": 2.0})
+    agent = attach_with(bed, {**QUICK, "max-queue": 1})
     running = traffic.start(
         bed.client, bed.service.url(PORT), ITEMS, rate=100, requests=200, connections=32
     )
-    most = 0
-    while running.process.running:
-        most = max(most, agent.process.pss_bytes())
+    most = highest(running, agent.process.pss_bytes)
     result = running.result()
     wait_settled(agent, result.sent)
     summary = agent.stop()
@@ -152,12 +166,14 @@ def test_connections_are_capped(bed: Testbed) -> None:
     pyserver.start(bed.shadow, "hang")
     agent = attach_with(bed, {**QUICK, "max-connections": 4})
     running = traffic.start(
-        bed.client, bed.service.url(PORT), ITEMS, rate=200, requests=200, connections=32
+        bed.client, bed.service.url(PORT), ITEMS, rate=100, requests=100, connections=32
     )
-    most = 0
-    while running.process.running:
+
+    def sockets() -> int:
         shown = bed.prod.run("ss", "-Htn", "dst", f"{bed.shadow.v4}:{PORT}").stdout
-        most = max(most, len(shown.splitlines()))
+        return len(shown.splitlines())
+
+    most = highest(running, sockets)
     result = running.result()
     wait_settled(agent, result.sent)
     ledger = agent.stop()["ledger"]
