@@ -73,7 +73,7 @@ class Agent:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self.stop(signal.SIGTERM)  # also while it still starts, when Ctrl-C would be a traceback
 
     def wait_attached(self) -> None:
         """Raises ChildProcessError when it ends instead; it has said why by then."""
@@ -86,11 +86,11 @@ class Agent:
         if status is not None:
             raise ChildProcessError(f"the agent ended by itself (exit {status})")
 
-    def stop(self) -> int:
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ctrl-C, as a user would: it detaches, drains and prints its summary; exit status."""
         process = self._running()
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
         try:
             return process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

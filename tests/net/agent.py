@@ -107,8 +107,24 @@ def options(bed: Testbed, *, ipv6: bool = False) -> list[str]:
     ]
 
 
-def attach(bed: Testbed, *more: str, home: Home | None = None, ipv6: bool = False) -> Agent:
-    """Attach with the usual options and ``more``; returns once attached."""
+def attach(
+    bed: Testbed,
+    *more: str,
+    home: Home | None = None,
+    ipv6: bool = False,
+    limits: Mapping[str, float] | None = None,
+) -> Agent:
+    """Attach with the usual options and ``more``; returns once attached.
+
+    ``limits`` by their names in the configuration file, ``ring-bytes`` for one.
+    """
+    home = home or Home(bed)
+    if limits is not None:
+        home.path.mkdir(exist_ok=True)
+        config = home.path / "limits.toml"
+        lines = [f"{name} = {value}\n" for name, value in limits.items()]
+        config.write_text("".join(["[limits]\n", *lines]))
+        more = (*more, "--config", str(config))
     return attach_as(bed, *options(bed, ipv6=ipv6), *more, home=home)
 
 

@@ -96,7 +96,6 @@ def test_finds_what_was_planted_and_leaves_nothing(demo: Demo) -> None:
     status = demo.end()
     assert status == 0, demo.text
     assert demo.text.count("found ") == 4
-    assert "coverage: 100 %" in demo.text
     assert "ledger: balances" in demo.text
     assert demo.left() == []
 

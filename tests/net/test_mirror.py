@@ -46,6 +46,8 @@ MIX = [
     Ask("POST", "/api/orders", 4096, chunked=True),
     Ask("POST", "/api/orders", 4096),
 ]
+# For tests that are not about overload, whatever else the machine does.
+WIDE = {"ring-bytes": 16 << 20}
 LOSSLESS = ("requests.gap", "requests.lost", "replay.shed", "replay.failed", "pairs.uncomparable")
 
 
@@ -67,7 +69,7 @@ def test_every_request_is_compared_or_named(bed: Testbed, ipv6: bool, keep_alive
     """The generator's count, both servers' logs and the ledger tell the same story."""
     production = nginx.start(bed.service, "v1", access_log=True)
     shadow = nginx.start(bed.shadow, "v2", access_log=True)
-    agent = attach(bed, ipv6=ipv6)
+    agent = attach(bed, ipv6=ipv6, limits=WIDE)
     url = bed.service.url(PORT, ipv6=ipv6)
     result = traffic.drive(bed.client, url, MIX, requests=300, rate=300, keep_alive=keep_alive)
     summary = agent.stop()
@@ -92,7 +94,7 @@ def test_every_difference_is_found_and_no_other(bed: Testbed) -> None:
     """Status, body and latency of the two builds differ where they are known to, only there."""
     nginx.start(bed.service, "v1")
     nginx.start(bed.shadow, "v2")
-    agent = attach(bed)
+    agent = attach(bed, limits=WIDE)
     asks = [Ask("GET", target) for target in SAME]
     asks += [Ask(one.method, one.target) for one in DIFFERENCES]
     requests = 5 * len(asks)
@@ -221,7 +223,7 @@ def test_head_then_get_on_one_connection(bed: Testbed) -> None:
     """An answer without the body it declares does not eat the next one, on either side."""
     nginx.start(bed.service, "v1")
     shadow = nginx.start(bed.shadow, "v1", access_log=True)
-    agent = attach(bed)
+    agent = attach(bed, limits=WIDE)
     asked = [(method, target) for target in ("/big", "/chunked") for method in ("HEAD", "GET")] * 3
     with connected(bed.client, bed.service) as connection:
         for method, target in asked:
@@ -318,11 +320,7 @@ def test_a_large_body_streams(bed: Testbed) -> None:
     """64 MiB up and down are replayed while they pass, compared, and never held in memory."""
     production = pyserver.start(bed.service)
     shadow = pyserver.start(bed.shadow)
-    home = Home(bed)
-    home.path.mkdir()
-    config = home.path / "config.toml"
-    config.write_text("[limits]\nring-bytes = 16777216\n")
-    agent = attach(bed, "--methods", "all", "--config", str(config), home=home)
+    agent = attach(bed, "--methods", "all", limits=WIDE)
     size, piece = 64 << 20, bytes(64 << 10)
     with connected(bed.client, bed.service) as connection:
         connection.putrequest("PUT", "/up")
@@ -359,7 +357,6 @@ def test_requests_n_is_exact(bed: Testbed) -> None:
     summary = agent.finish()
     running.stop()
     assert "100 requests replayed" in agent.process.errors()
-    print(summary["ledger"])
     assert at(summary["ledger"], "pairs.compared") == 100 == shadow.served()
     assert set(summary["ledger"]["replay"]["refused"]) <= {"request_limit"}
     assert summary["coverage"] == 1.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
+import signal
 import socket
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from shadow_agent.config import endpoint
-from shadow_agent.daemon.channel import ChildChannel, Unframer
 from shadow_agent.daemon.process import (
     close_all_but,
     die_with_parent,
@@ -20,30 +21,48 @@ from shadow_agent.daemon.process import (
 from shadow_agent.errors import UsageError
 from shadow_agent.telemetry.exporter import Exposition, render_metrics, serve
 
+_LARGEST: Final = 1 << 20  # bytes of one page of metrics; some 60 KB are common
+
 
 class MetricsChild:
     """Started once; a scrape never reaches the privileged process."""
 
     def __init__(self, address: tuple[str, int], user: pwd.struct_passwd) -> None:
         """Listening, in a child. Raises UsageError."""
-        listener = _listen(address)
-        ours, theirs = socket.socketpair()
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _run(listener, theirs, user, parent)
-        theirs.close()
-        listener.close()
-        self._channel = ChildChannel(ours)
+        self._user = user
+        self._listener = _listen(address)
+        self._fork()
 
     def publish(self, exposition: Exposition) -> None:
         """What scrapes get from now on; skipped while the child is behind."""
-        self._channel.send(render_metrics(exposition))
+        with contextlib.suppress(OSError):
+            self._channel.send(render_metrics(exposition))
+
+    def revive(self) -> bool:
+        """Start another if it died; says whether it had."""
+        if not os.waitpid(self.pid, os.WNOHANG)[0]:
+            return False
+        self._channel.close()
+        self._fork()
+        return True
 
     def close(self) -> None:
         """End the child."""
         self._channel.close()
+        self._listener.close()
+        os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+
+    def _fork(self) -> None:
+        # a packet is whole or not there: nothing to frame, nothing to desynchronise
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setblocking(False)
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _run(self._listener, theirs, self._user, parent)
+        theirs.close()
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:
@@ -86,11 +105,9 @@ def _run(
 
 async def _serve(listener: socket.socket, channel: socket.socket) -> None:
     latest = b""
-    unframer = Unframer()
     loop = asyncio.get_running_loop()
     channel.setblocking(False)
     server = asyncio.ensure_future(serve(listener, lambda: latest))
-    while data := await loop.sock_recv(channel, 1 << 16):
-        for message in unframer.feed(data):
-            latest = message
+    while data := await loop.sock_recv(channel, _LARGEST):
+        latest = data
     server.cancel()

@@ -6,12 +6,15 @@ import selectors
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from shadow_agent.errors import HostError
 from shadow_agent.kernel import netlink
 from shadow_agent.kernel.tap import Facing, Place, Tap
 from shadow_agent.kernel.watch import LinkWatch
 from shadow_agent.telemetry.run import Interruption
+
+_LOOK_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -35,6 +38,8 @@ class Places:
         self._say = say
         self._over: list[Interruption] = []
         self._active = False
+        self._unseen = False  # something changed since the last look
+        self._looked_at = float("-inf")
         self._watch = LinkWatch()
         selector.register(self._watch, selectors.EVENT_READ, self._changed)
 
@@ -55,8 +60,8 @@ class Places:
         )
 
     def tick(self) -> None:
-        """Try again what could not be attached."""
-        if any(watched.gone_at is not None for watched in self._watched):
+        """Try again what could not be attached, and look once more after a burst of changes."""
+        if self._unseen or any(watched.gone_at is not None for watched in self._watched):
             self._look()
 
     def stop(self) -> None:
@@ -81,11 +86,17 @@ class Places:
 
     def _changed(self) -> None:
         self._watch.clear()
-        self._look()
+        # A host that starts a hundred containers has hundreds of changes: a look costs 10 ms.
+        if time.monotonic() - self._looked_at >= _LOOK_S:
+            self._look()
+        else:
+            self._unseen = True
 
     def _look(self) -> None:
         if not self._active:
             return
+        self._unseen = False
+        self._looked_at = time.monotonic()
         for watched in self._watched:
             name = watched.place.interface.name
             found = netlink.interface(name)

@@ -43,6 +43,8 @@ def worker_settings(config: Config, plan: Plan, user: pwd.struct_passwd) -> Work
         endpoint=plan.endpoint,
         methods=config.methods,
         requests=config.requests,
+        # on one host client and shadow may have the same address, on loopback always
+        loop_address=plan.endpoint.key if plan.guard else b"",
         session=Session(str(config.session.kind), config.session.name),
         flow_limits=FlowLimits(
             max_flows=limits.max_flows,

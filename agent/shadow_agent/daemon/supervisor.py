@@ -148,6 +148,8 @@ class Supervisor:
                 self._show(now, progress)
             if self._metrics is not None and now >= next_metrics:
                 next_metrics = now + _METRICS_S
+                if self._metrics.revive():
+                    self._say("the metrics listener died; starting another")
                 self._metrics.publish(self._account.exposition())
             for key, _ in self._selector.select(max(next_tick - time.monotonic(), 0)):
                 key.data()
@@ -175,6 +177,8 @@ class Supervisor:
 
     def _drain(self, progress: Progress) -> None:
         """Production's tap first; the shadow's stays until its answers are in."""
+        # Taken off one by one, one hook would see what the other no longer does.
+        self._tap.control.hold()
         self._tap.detach(Role.PRODUCTION)
         self._places.stop()
         self._say(f"detached ({self._stop}); draining")

@@ -13,12 +13,10 @@ import socket
 import time
 import traceback
 from dataclasses import dataclass
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn
 
-import orjson
 import uvloop
 
-from shadow_agent.daemon.channel import Unframer, frame
 from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.mirror import Mirror, Session
 from shadow_agent.daemon.process import (
@@ -28,7 +26,7 @@ from shadow_agent.daemon.process import (
     ignore_terminal_signals,
     name_process,
 )
-from shadow_agent.errors import one_line
+from shadow_agent.daemon.uplink import Uplink, complain
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.http.assembler import Assembler
@@ -70,6 +68,7 @@ class WorkerSettings:
     endpoint: Endpoint
     methods: frozenset[str] | None
     requests: int | None
+    loop_address: bytes  # requests from there are the shadow's own; b"" when it shares this host
     session: Session
     flow_limits: FlowLimits
     http_limits: HttpLimits
@@ -104,35 +103,6 @@ def run_worker(
         os._exit(code)
 
 
-def complain(text: str) -> None:
-    """A line on standard error, which is the supervisor's."""
-    os.write(2, f"shadow-agent: {one_line(text)}\n".encode())
-
-
-class _Supervisor(asyncio.Protocol):
-    """The worker's end of the channel."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._unframer = Unframer()
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop."""
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the event loop: commands are JSON objects."""
-        for message in self._unframer.feed(data):
-            if orjson.loads(message).get("command") == "drain":
-                self._worker.begin_drain()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop: the supervisor is gone, and so are we."""
-        del exc
-        os._exit(1)
-
-
 class Worker:
     """The event loop around a Mirror."""
 
@@ -148,8 +118,8 @@ class Worker:
         self._claims = claims
         self._loop = loop
         self._tally = Tally()
-        self._supervisor = _Supervisor(self)
-        policy = Policy(settings.methods, settings.endpoint.key, settings.requests)
+        self._uplink = Uplink(self.begin_drain)
+        policy = Policy(settings.methods, settings.loop_address, settings.requests)
         self._pool = ShadowPool(
             settings.endpoint,
             settings.pool_limits,
@@ -180,7 +150,7 @@ class Worker:
         """Until drained, or the supervisor goes away."""
         channel.setblocking(False)
         self._loop.run_until_complete(
-            self._loop.create_connection(lambda: self._supervisor, sock=channel)
+            self._loop.create_connection(lambda: self._uplink, sock=channel)
         )
         self._loop.add_reader(self._ring_fd, self._wake)
         self._loop.call_soon(self._poll)
@@ -236,7 +206,9 @@ class Worker:
         while True:
             start = ring.consumed
             try:
-                ring.drain(self._claims.claim, mirror.on_production, self._pool.timelines.push, _BATCH)
+                ring.drain(
+                    self._claims.claim, mirror.on_production, self._pool.timelines.push, _BATCH
+                )
             finally:
                 mirror.packets = ring.packets
                 self._claims.done(ring.packets, mirror.started)
@@ -297,17 +269,15 @@ class Worker:
         self._loop.call_later(0, self._stop_when_sent)
 
     def _stop_when_sent(self) -> None:
-        transport = self._supervisor.transport
-        if transport is not None and transport.get_write_buffer_size():
+        if self._uplink.pending:
             self._loop.call_later(0.01, self._stop_when_sent)
         else:
             self._loop.stop()
 
     def _send_snapshot(self, *, final: bool) -> None:
-        transport = self._supervisor.transport
-        if transport is None or (transport.get_write_buffer_size() and not final):
+        if self._uplink.pending and not final:
             return  # the supervisor is behind; the next snapshot says all that this one would
         snapshot = self._tally.snapshot(self._mirror.ledger())
         snapshot.with_endpoints = final or self._snapshots % _ENDPOINTS_EVERY == 0
         self._snapshots += 1
-        transport.write(frame(encode(snapshot)))
+        self._uplink.send(encode(snapshot))

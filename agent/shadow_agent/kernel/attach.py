@@ -21,8 +21,9 @@ from shadow_agent.errors import HostError
 from shadow_agent.kernel import bpf
 
 _NAME_PREFIX: Final = "shadow-agent/"
-# An unlikely handle, so that filters of others at the same preference stay apart.
-_HANDLE: Final = 0x5AD0
+# Unlikely handles, so that filters of others at the same preference stay apart; each target and
+# role on an interface needs its own, and the first free one is taken.
+_HANDLES: Final = range(0x5AD0, 0x5AD0 + 64)
 _PREFERENCE: Final = 1  # the lowest runs first
 _ETH_P_ALL: Final = 0x0003
 _NO_TCX: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
@@ -93,9 +94,12 @@ class ClsactFilter:
 
 
 def attach(
-    program_fd: int, ifindex: int, hook: Hook, mechanism: Mechanism, target: str
+    program_fd: int, ifindex: int, hook: Hook, mechanism: Mechanism, target: str, role: str
 ) -> Attachment:
-    """Attach one program. AUTO tries TCX first. Raises HostError."""
+    """Attach one program. AUTO tries TCX first. Raises HostError.
+
+    ``role`` tells a target's filters apart where it has several on one hook.
+    """
     if mechanism is not Mechanism.CLSACT:
         try:
             return TcxLink(bpf.create_tcx_link(program_fd, ifindex, _TCX[hook]))
@@ -105,7 +109,7 @@ def attach(
                     f"TCX {hook} on interface {ifindex}: {os.strerror(exc.errno or 0)}; "
                     "TCX needs Linux 6.6, try --mechanism clsact"
                 ) from exc
-    return _attach_clsact(program_fd, ifindex, hook, _NAME_PREFIX + target)
+    return _attach_clsact(program_fd, ifindex, hook, f"{_NAME_PREFIX}{target}/{role}")
 
 
 def _attach_clsact(program_fd: int, ifindex: int, hook: Hook, name: str) -> ClsactFilter:
@@ -121,7 +125,8 @@ def _attach_clsact(program_fd: int, ifindex: int, hook: Hook, name: str) -> Clsa
         try:
             netlink.tc(
                 "add-filter", "bpf", ifindex,
-                handle=_HANDLE, parent=_PARENT[hook], prio=_PREFERENCE, protocol=_ETH_P_ALL,
+                handle=_free_handle(netlink, ifindex, hook), parent=_PARENT[hook],
+                prio=_PREFERENCE, protocol=_ETH_P_ALL,
                 fd=program_fd, name=name, direct_action=True,
             )  # fmt: skip
         except NetlinkError as exc:
@@ -130,6 +135,11 @@ def _attach_clsact(program_fd: int, ifindex: int, hook: Hook, name: str) -> Clsa
                 f"`tc filter show dev … {hook}` for what holds preference {_PREFERENCE}"
             ) from exc
     return ClsactFilter(ifindex, hook, name)
+
+
+def _free_handle(netlink: IPRoute, ifindex: int, hook: Hook) -> int:
+    taken = {found["handle"] for _, found in _filters(netlink, ifindex, hook)}
+    return next((one for one in _HANDLES if one not in taken), _HANDLES[0])
 
 
 def _filters(netlink: IPRoute, ifindex: int, hook: Hook) -> Iterator[tuple[str, Any]]:
@@ -162,7 +172,7 @@ def _remove_unused_qdisc(netlink: IPRoute, ifindex: int) -> None:
 
 
 def stale_filters() -> list[tuple[str, int, Hook]]:
-    """Our filters in this network namespace: (target, ifindex, hook), living or not."""
+    """Our filters in this network namespace: (target/role, ifindex, hook), living or not."""
     with IPRoute() as netlink:
         return [
             (name.removeprefix(_NAME_PREFIX), link["index"], hook)
@@ -181,7 +191,8 @@ def remove_stale(target: str | None) -> list[str]:
     """
     removed = []
     for name, ifindex, hook in stale_filters():
-        if target is None or name == target:
+        owner = name.partition("/")[0]  # a target's name has no slash
+        if target is None or owner == target:
             ClsactFilter(ifindex, hook, _NAME_PREFIX + name).close()
-            removed.append(f"{name}: {hook} filter on interface {ifindex}")
+            removed.append(f"{owner}: {hook} filter on interface {ifindex}")
     return removed

@@ -88,6 +88,13 @@ class ControlPage:
         self._put("I", ControlField.PAUSED, int(paused))
         self._advance()
 
+    def hold(self) -> None:
+        """Copy nothing of production's any more, in both directions at once, for good.
+
+        Workers are not told: what they have already is still to be compared.
+        """
+        self._put("I", ControlField.PAUSED, 1)
+
     def state(self) -> ControlState:
         """The switches as the programs see them now."""
         return ControlState(

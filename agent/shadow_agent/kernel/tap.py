@@ -142,6 +142,7 @@ class Tap:
                         hook,
                         self._settings.mechanism,
                         self._settings.target,
+                        _PREFIX[place.role],
                     )
                 )
         except BaseException:

@@ -39,6 +39,7 @@ class ShadowConnection:
         "_pool",
         "_retired",
         "_waiting",
+        "_whole_by",
         "deadline",
         "flow_key",
         "idle_since",
@@ -55,6 +56,7 @@ class ShadowConnection:
         self._waiting = Waiting(pool)
         self._current: Replay | None = None
         self._channel: Channel | None = None
+        self._whole_by = 0.0  # loop time by which the answer that is due must be whole
         self._retired = False  # production's connection is gone: close when nothing waits
         self._closed_by_shadow = False  # the last socket, while it was idle
 
@@ -168,13 +170,14 @@ class ShadowConnection:
         reply = replay.reply
         if reply.outcome is not None:
             self._answered(replay, reply.outcome, reusable=clean)
-        elif reply.first_offset is not None:
-            self.deadline = self._pool.whole_deadline(replay)
+        elif reply.first_offset is not None and replay.request_end is not None:
+            self.deadline = self._whole_by
 
     def ended(self) -> None:
         """The shadow closed its side in an orderly way."""
         replay, channel = self._current, self._channel
         if replay is None or replay.reply is None or channel is None:
+            self.lost(None)  # at once: what production sends next needs another socket
             return
         if replay.may_retry and channel.used:
             self._retry(replay)
@@ -196,7 +199,9 @@ class ShadowConnection:
             return
         else:
             reset = isinstance(exc, ConnectionResetError | BrokenPipeError)
-            self._finish(replay, Outcome.RESET if reset else Outcome.CLOSED)
+            early = replay.reply is not None and replay.reply.outcome is Outcome.ANSWERED
+            outcome = Outcome.RESET if reset else Outcome.CLOSED
+            self._finish(replay, Outcome.ANSWERED if early else outcome)
         self._pump()
 
     # --- inside ---
@@ -232,7 +237,6 @@ class ShadowConnection:
         replay.reply = channel.reader.expect(head_only=replay.exchange.method == "HEAD")
         if replay.phase is Phase.QUEUED:
             self._pool.sent(replay)
-        self.deadline = self._pool.first_byte_deadline()
         if replay.pending:
             channel.write(b"".join((replay.exchange.raw_head, *replay.pending)))
             replay.pending.clear()
@@ -243,22 +247,30 @@ class ShadowConnection:
             self._request_sent(replay)
 
     def _request_sent(self, replay: Replay) -> None:
+        """The shadow has all it needs to answer: its time runs from here."""
         if self._channel is not None:
             replay.request_end = self._channel.sent
         reply = replay.reply
         if reply is not None and reply.outcome is Outcome.ANSWERED:
             self._finish(replay, Outcome.ANSWERED)  # it had answered early
             self._pump()
+            return
+        first_byte_by, self._whole_by = self._pool.deadlines()
+        begun = reply is not None and reply.first_offset is not None
+        self.deadline = self._whole_by if begun else first_byte_by
 
     def _answered(self, replay: Replay, outcome: Outcome, *, reusable: bool) -> None:
         if self._channel is not None:
             self._channel.used = True
-        if outcome is Outcome.ANSWERED and replay.request_end is None and reusable:
-            self.deadline = self._pool.whole_deadline(replay)
-            return  # an early answer: the rest of the request is still to be sent
         head = replay.reply.head if replay.reply is not None else None
-        if outcome is not Outcome.ANSWERED or not reusable or (head and head.status == 101):
+        if outcome is not Outcome.ANSWERED or head is None or head.status == 101:
+            reusable = False
+        elif not head.keep_alive:
+            reusable, self._closed_by_shadow = False, True
+        if not reusable:
             self._drop_channel()
+        elif replay.request_end is None:
+            return  # an early answer: the rest of the request is still to be sent
         self._finish(replay, outcome)
         self._pump()
 

@@ -17,7 +17,7 @@ _OURS: Final = frozenset(
     {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 )
 _BIND: Final = frozenset({errno.ENODEV, errno.EPERM, errno.EADDRINUSE})
-# Tries to be given a local port that names our shard: on average as many as there are shards.
+# Tries to find a local port that names our shard; the first one is nearly always free.
 _PORT_TRIES: Final = 256
 # on, 0 seconds: close by RST, so that neither TIME_WAIT nor conntrack entries pile up here
 _LINGER: Final = struct.pack("=ii", 1, 0)
@@ -90,22 +90,36 @@ def smallest_rtt_us(sock: socket.socket) -> int | None:
 def _open(endpoint: Endpoint, shard: tuple[int, int]) -> socket.socket:
     """A socket that can only leave by the shadow interface, with a local port of our shard."""
     ours, shards = shard
+    if shards == 1:
+        return _leaving(endpoint)
     for _ in range(_PORT_TRIES):
-        sock = socket.socket(endpoint.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        with _leaving(endpoint) as probe:
+            probe.bind(("", 0))
+            port = int(probe.getsockname()[1])
+        sock = _leaving(endpoint)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if endpoint.interface is not None:
-                # allowed to an unprivileged process, once per socket, since Linux 5.7
-                device = os.fsencode(endpoint.interface) + b"\0"
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
-            if shards == 1:
-                return sock
-            sock.bind(("", 0))
-            if sock.getsockname()[1] % shards == ours:
-                return sock
-        except OSError:
+            # bind(2) gives out ports of one parity only: waiting for one of ours may be in vain
+            sock.bind(("", port - (port - ours) % shards))
+        except OSError as exc:
             sock.close()
-            raise
-        sock.close()
+            if exc.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return sock
     raise OSError(errno.EADDRINUSE, "no local port of our shard")
+
+
+def _leaving(endpoint: Endpoint) -> socket.socket:
+    """A socket that can only leave by the shadow interface."""
+    sock = socket.socket(endpoint.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if endpoint.interface is not None:
+            # allowed to an unprivileged process, once per socket, since Linux 5.7
+            device = os.fsencode(endpoint.interface) + b"\0"
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -87,7 +87,6 @@ class Refused(Reason):
 
     METHOD = ("method", "not among the methods that may be replayed")
     LOOP = ("loop", "it came from the shadow's own address: it could go on for ever")
-    BODY_UNFRAMED = ("body_unframed", "where its body ends is ambiguous: replaying could smuggle")
     REQUEST_LIMIT = ("request_limit", "--requests N were replayed already")
     UPGRADE = ("upgrade", "CONNECT or Upgrade: the connection would leave HTTP")
     PAUSED = ("paused", "replay was paused by the operator or by an alert")

@@ -1,0 +1,53 @@
+"""The worker's end of the channel to its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import cast
+
+import orjson
+
+from shadow_agent.daemon.channel import Unframer, frame
+from shadow_agent.errors import one_line
+
+
+class Uplink(asyncio.Protocol):
+    """Sends snapshots up, hears "drain", and ends the process when the supervisor is gone."""
+
+    def __init__(self, on_drain: Callable[[], None]) -> None:
+        """Not connected yet."""
+        self._on_drain = on_drain
+        self._unframer = Unframer()
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the supervisor has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def send(self, message: bytes) -> None:
+        """A snapshot."""
+        if self._transport is not None:
+            self._transport.write(frame(message))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop: commands are JSON objects."""
+        for message in self._unframer.feed(data):
+            if orjson.loads(message).get("command") == "drain":
+                self._on_drain()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop: without a supervisor nobody would stop us."""
+        del exc
+        os._exit(1)
+
+
+def complain(text: str) -> None:
+    """A line on standard error, which is the supervisor's."""
+    os.write(2, f"shadow-agent: {one_line(text)}\n".encode())
