@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from rich.console import Console
@@ -35,7 +34,7 @@ _LEAD_S = 1.0  # traffic before the agent comes: it joins connections that are o
 _STOP_S = 10.0  # the agent's own drain takes at most five
 _COVERAGE = 0.99
 _SLOWER = 0.5  # share of a planted delay by which medians must differ to be called slower
-_INVISIBLE = ("/big",)  # large: asked for rarely, so that the demo is about answers, not bytes
+_LARGE = ("/big",)  # asked for rarely, so that the demo is about answers, not bytes
 
 
 class Finding(NamedTuple):
@@ -67,12 +66,7 @@ class Agent:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop(signal.SIGTERM)  # also while it still starts, when Ctrl-C would be a traceback
 
     def wait_attached(self) -> None:
@@ -132,11 +126,11 @@ class Steps:
 
 def mix() -> list[Ask]:
     """Every page of the shop, the same ones also by HEAD, and orders that must not be replayed."""
-    same = [target for target in SAME if target not in _INVISIBLE]
+    same = [target for target in SAME if target not in _LARGE]
     return [
         *(Ask("GET", target, weight=6) for target in same),
-        *(Ask("HEAD", target) for target in (*same, *_INVISIBLE)),
-        *(Ask("GET", target) for target in _INVISIBLE),
+        *(Ask("HEAD", target) for target in (*same, *_LARGE)),
+        *(Ask("GET", target) for target in _LARGE),
         *(Ask(planted.method, planted.target, weight=3) for planted in DIFFERENCES),
         Ask("POST", "/api/orders", 300),
         Ask("POST", "/api/orders", 3000, chunked=True),

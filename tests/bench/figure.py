@@ -8,10 +8,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 
 class Target(NamedTuple):
@@ -64,30 +67,28 @@ def median(part: str, name: str, values: Sequence[float], unit: str = "",
     return Figure(part, name, statistics.median(values), unit, target, spread, note)
 
 
-def table(figures: Sequence[Figure]) -> Table:
-    """All figures, a section for each part."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("")
-    shown.add_column("measured", justify="right", no_wrap=True)
-    shown.add_column("from … to", justify="right", style="dim", no_wrap=True)
-    shown.add_column("target", justify="right", no_wrap=True)
-    shown.add_column("", style="dim")
-    part = ""
-    for figure in figures:
-        if figure.part != part:
-            part = figure.part
-            shown.add_row(f"[bold]{part}[/]", end_section=False)
-        value, target = figure.value, figure.target
-        style = "" if value is None or target is None else "green" if target.met(value) else "red"
-        spread = figure.spread
-        shown.add_row(
-            f"  {figure.name}",
-            f"[{style or 'default'}]{_number(value)} {figure.unit}".rstrip() + "[/]",
-            "" if spread is None else f"{_number(spread[0])} … {_number(spread[1])}",
-            "" if target is None else target.text,
-            figure.note,
-        )
-    return shown
+def table(figures: Sequence[Figure]) -> Group:
+    """All figures, a table for each part; fits 80 columns."""
+    shown: list[RenderableType] = []
+    for part, rows in groupby(figures, key=lambda figure: figure.part):
+        section = Table(box=None, pad_edge=False, show_header=not shown, header_style="dim")
+        section.add_column("", width=38, no_wrap=True)
+        section.add_column("measured", width=10, justify="right", no_wrap=True)
+        section.add_column("target", width=8, justify="right", no_wrap=True)
+        section.add_column("from … to", style="dim")
+        for figure in rows:
+            value, target, spread = figure.value, figure.target, figure.spread
+            tone = "default"
+            if value is not None and target is not None:
+                tone = "green" if target.met(value) else "red"
+            section.add_row(
+                f"  {figure.name}",
+                f"[{tone}]{_number(value)} {figure.unit}".rstrip() + "[/]",
+                "" if target is None else target.text,
+                figure.note if spread is None else f"{_number(spread[0])} … {_number(spread[1])}",
+            )
+        shown += [Text(part, "bold"), section]
+    return Group(*shown)
 
 
 def write(path: Path, figures: Sequence[Figure]) -> None:

@@ -34,7 +34,7 @@ def mirror() -> list[Figure]:
 def _at_rate(
     bed: Testbed, rate: int, *, rounds: int, seconds: float, path: str = SMALL, target: bool = False
 ) -> list[Figure]:
-    part = f"mirror, {rate:,} requests/s" + (", each of another path" if path != SMALL else "")
+    part = f"mirror, {rate:,} requests/s" + (", each to a path of its own" if path != SMALL else "")
     whole, worker, reached = [], [], []
     with Agent(bed) as agent:
         _drive(bed, rate, 1, path)  # connections are open, code is warm
@@ -55,10 +55,10 @@ def _at_rate(
         Figure(part, "dispatch lag p50", lag["p50"], "µs"),
         Figure(part, "dispatch lag p99", lag["p99"], "µs"),
         Figure(part, "memory (PSS)", pss, "MB", _MEMORY),
-        Figure(part, "memory (RSS)", rss, "MB", note="counts twice what the processes share"),
+        Figure(part, "memory (RSS)", rss, "MB", note="shared pages twice"),
     ]
     if min(reached) < 0.98 * rate:
-        figures.append(median(part, "rate that the generator reached", reached, "/s"))
+        figures.append(median(part, "rate the generator reached", reached, "/s"))
     return figures
 
 
@@ -96,7 +96,7 @@ def throughput() -> list[Figure]:
             return tools.wrk(bed.client, url, connections=CONNECTIONS, seconds=2)
 
         measure()
-        for _ in range(5):
+        for _ in range(4):
             without = measure()
             with Agent(bed) as agent:
                 mirrored = measure()
@@ -109,9 +109,9 @@ def throughput() -> list[Figure]:
             latency.append(mirrored.latency_us["p99"] / without.latency_us["p99"])
     note = f"{len(alone)} rounds in turn: without, with, with a hanging shadow"
     return [
-        median(part, "requests/s without the agent", alone, "/s", note=note),
+        median(part, "without the agent", alone, "/s", note=note),
         median(part, "with the agent ÷ without", fine, "×"),
-        median(part, "with the agent, shadow hangs ÷ without", hanging, "×"),
+        median(part, "with a hanging shadow ÷ without", hanging, "×"),
         median(part, "p99 latency with the agent ÷ without", latency, "×"),
         median(part, "coverage when flat out", coverage, note="what is lost is named"),
     ]
@@ -119,7 +119,7 @@ def throughput() -> list[Figure]:
 
 def bpf() -> list[Figure]:
     """Run time of each program per packet, over all packets it saw of that kind of traffic."""
-    part = "BPF run time per packet"
+    part = "BPF run time per packet, by program and kind of traffic"
     figures = []
     with Testbed() as bed, run_time_stats():
         nginx.start(bed.service, "v1", PORT)
@@ -127,10 +127,10 @@ def bpf() -> list[Figure]:
         nginx.start(bed.shadow, "v1", PORT)
         with Agent(bed) as agent:
             kinds: list[tuple[str, int, str, Callable[[], None]]] = [
-                ("of another port", _UNTAPPED, SMALL, lambda: None),
-                ("small GETs, mirrored", PORT, SMALL, lambda: None),
-                ("1 MiB answers, mirrored", PORT, "/big", lambda: None),
-                ("small GETs, sampled out", PORT, SMALL, lambda: agent.ctl("sample", "0")),
+                ("another port", _UNTAPPED, SMALL, lambda: None),
+                ("small GETs", PORT, SMALL, lambda: None),
+                ("1 MiB answers", PORT, "/big", lambda: None),
+                ("sampled out", PORT, SMALL, lambda: agent.ctl("sample", "0")),
             ]
             for kind, port, path, prepare in kinds:
                 prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import signal
@@ -16,12 +17,13 @@ from shadow_agent.kernel import bpf
 from tests.testbed import Host, Process, Testbed, eventually
 from tests.testbed.host import REPO
 
-COMMAND = REPO / ".venv/bin/shadow-agent"
+COMMAND = str(REPO / ".venv/bin/shadow-agent")
 PORT = 8080
 # Two cores that others use too: an import of the agent alone may take a second.
 PATIENCE_S = 30.0
 
 Summary = dict[str, Any]
+_serials = itertools.count()
 Ledger = Mapping[str, Mapping[str, Any]]
 
 
@@ -30,7 +32,7 @@ class Home:
 
     def __init__(self, bed: Testbed) -> None:
         self.bed = bed
-        self.path = bed.directory / f"home-{len(bed.prod.processes):02d}"
+        self.path = bed.directory / f"home-{next(_serials):02d}"
         self.runtime = self.path / "run"
         self.data = self.path / "data"
 
@@ -250,14 +252,9 @@ def coverage(ledger: Ledger) -> float | None:
 def accounted(ledger: Ledger) -> int:
     """Every request that has a name in the ledger: compared, refused, or lost somewhere."""
     requests = ledger["requests"]
-    headless = requests["started"] - requests["heads"]
+    headless = int(requests["started"]) - int(requests["heads"]) + int(requests["lost"])
     after = ("replay.refused", "replay.shed", "replay.failed", "pairs.uncomparable")
-    return (
-        at(ledger, "pairs.compared")
-        + sum(at(ledger, name) for name in after)
-        + headless
-        + requests["lost"]
-    )
+    return at(ledger, "pairs.compared") + sum(at(ledger, name) for name in after) + headless
 
 
 def endpoints(summary: Summary) -> dict[tuple[str, str], dict[str, Any]]:
@@ -288,8 +285,10 @@ def _tcx() -> list[TcxProgram]:
     found = []
     for index, device in socket.if_nameindex():
         for hook in (bpf.AttachType.TCX_INGRESS, bpf.AttachType.TCX_EGRESS):
-            for number in bpf.query_tcx(index, hook):
-                found.append(TcxProgram(device, hook.name.lower(), _program_name(number)))
+            found += [
+                TcxProgram(device, hook.name.lower(), _program_name(number))
+                for number in bpf.query_tcx(index, hook)
+            ]
     return found
 
 
@@ -297,7 +296,7 @@ def _program_name(number: int) -> str:
     shown = subprocess.run(
         ["bpftool", "-j", "prog", "show", "id", str(number)], capture_output=True, check=True
     )
-    name: str = json.loads(shown.stdout)["name"]
+    name: str = json.loads(shown.stdout).get("name", "theirs")
     return name
 
 
@@ -316,6 +315,6 @@ def clean(host: Host, devices: tuple[str, ...] = ("lo", "eth0", "eth1")) -> bool
 def status_field(pid: int, name: str) -> str:
     """One field of ``/proc/PID/status``."""
     text = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(rf"^{name}:\s*(.*)$", text, re.MULTILINE)
+    found = re.search(rf"^{name}:[ \t]*(.*)$", text, re.MULTILINE)
     assert found is not None
     return found.group(1)

@@ -35,6 +35,8 @@ def ended_after(bed: Testbed) -> Iterator[Testbed]:
             process.terminate()
     for process in reversed(started):
         process.stop(timeout=10)
+    for device in ("lo", bed.service_iface, bed.shadow_iface):
+        bed.prod.run("tc", "qdisc", "del", "dev", device, "clsact", check=False)
 
 
 @pytest.fixture(scope="module")

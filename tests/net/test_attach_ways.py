@@ -1,16 +1,18 @@
-"""Every way to get the tap into the kernel mirrors alike, leaves others alone and leaves nothing."""
+"""Every way into the kernel mirrors alike, leaves others alone and leaves nothing."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import socket
 from collections.abc import Iterator
 
 import pytest
+from pyroute2 import IPRoute, NetlinkError
 
 from shadow_agent.kernel import bcc_loader, bpf
-from shadow_agent.kernel.program import Loader, load
 from tests.net.agent import (
     PORT,
     Agent,
@@ -18,7 +20,6 @@ from tests.net.agent import (
     at,
     attach,
     clean,
-    clsact_filters,
     drained,
     hooks,
     options,
@@ -26,6 +27,7 @@ from tests.net.agent import (
 )
 from tests.testbed import Testbed, eventually, pyserver, tools
 
+TCX_HOOKS = (bpf.AttachType.TCX_INGRESS, bpf.AttachType.TCX_EGRESS)
 MECHANISMS = pytest.mark.parametrize("mechanism", ["tcx", "clsact"])
 
 
@@ -81,83 +83,113 @@ def test_tcx_is_preferred(served: Testbed) -> None:
     assert clean(served.prod)
 
 
+_SCHED_CLS = 3  # BPF_PROG_TYPE_SCHED_CLS
+_PROG_LOAD = 5  # BPF_PROG_LOAD
+_ANSWER_OK = bytes.fromhex("b700000000000000 9500000000000000")  # r0 = 0; exit
+
+
 @pytest.fixture
-def foreign() -> Iterator[dict[str, int]]:
-    """Another's programs, by entry name: they pass every packet on, and count their runs."""
+def foreign() -> Iterator[int]:
+    """Another's program, by fd: it answers OK, which ends the line, and its runs are counted."""
     statistics = bpf.enable_run_time_stats()
-    loaded = load(Loader.LIBBPF, ["tap_ingress", "tap_egress"])  # without a lease: they do nothing
-    yield loaded.programs
-    loaded.close()
+    code = ctypes.create_string_buffer(_ANSWER_OK)
+    licence = ctypes.create_string_buffer(b"GPL")
+    wanted = bpf._attributes(
+        "=IIQQ", _SCHED_CLS, 2, ctypes.addressof(code), ctypes.addressof(licence)
+    )
+    program = bpf._call(_PROG_LOAD, wanted)  # type: ignore[arg-type]
+    yield program
+    os.close(program)
     os.close(statistics)
 
 
-def put_tcx(bed: Testbed, program: int) -> int:
-    """Attach a program to production's ingress as another tool would; the link's fd."""
-
-    def link() -> int:
-        index = socket.if_nametoindex("eth0")
-        return bpf.create_tcx_link(program, index, bpf.AttachType.TCX_INGRESS)
-
-    return bed.prod.call(link)
+def put_tcx(bed: Testbed, program: int, hook: bpf.AttachType) -> int:
+    """Attach a program to production's interface as another tool would, in front; the link."""
+    return bed.prod.call(lambda: bpf.create_tcx_link(program, socket.if_nametoindex("eth0"), hook))
 
 
-@pytest.mark.parametrize("earlier", [True, False], ids=["before-us", "after-us"])
-def test_other_tcx_programs_still_run(
-    served: Testbed, foreign: dict[str, int], earlier: bool
-) -> None:
-    """Whoever came first: another's program runs for each packet, and stays when we go."""
-    program = foreign["tap_ingress"]
-    theirs = put_tcx(served, program) if earlier else -1
-    agent = attach(served)
+def test_an_earlier_tcx_program_still_runs(served: Testbed, foreign: int) -> None:
+    """One that ends the line with OK neither blinds us nor stops running, and outlives us."""
+    links = [put_tcx(served, foreign, hook) for hook in TCX_HOOKS]
     try:
-        if not earlier:
-            theirs = put_tcx(served, program)
-        assert len([one for one in hooks(served.prod) if one.startswith("eth0 tcx_ingress")]) == 2
-        before = bpf.program_info(program).run_count
+        agent = attach(served)
+        assert len(hooks(served.prod)) == 6
+        before = bpf.program_info(foreign).run_count
         mirrors(agent, served)
-        assert bpf.program_info(program).run_count > before
-        assert hooks(served.prod) == ["eth0 tcx_ingress tap_ingress"]
+        assert bpf.program_info(foreign).run_count > before
+        assert hooks(served.prod) == ["eth0 tcx_ingress theirs", "eth0 tcx_egress theirs"]
     finally:
-        os.close(theirs)
+        for link in links:
+            os.close(link)
     assert clean(served.prod)
 
 
-OTHERS = ("pref 7", "matchall chain 0 handle 0x1", "action order 1: gact action pass")
+def test_a_later_tcx_program_stays(served: Testbed, foreign: int) -> None:
+    """What others attach while we are there is still there and running when we have gone."""
+    agent = attach(served)
+    links: list[int] = []
+    try:
+        use(served)
+        agent.wait_compared(3)
+        links += [put_tcx(served, foreign, hook) for hook in TCX_HOOKS]
+        agent.stop()
+        before = bpf.program_info(foreign).run_count
+        use(served)
+        assert bpf.program_info(foreign).run_count > before
+        assert len(hooks(served.prod)) == 2
+    finally:
+        for link in links:
+            os.close(link)
+    assert clean(served.prod)
 
 
-@MECHANISMS
-@pytest.mark.parametrize("earlier", [True, False], ids=["before-us", "after-us"])
-def test_other_clsact_filters_still_run(served: Testbed, mechanism: str, earlier: bool) -> None:
+def put_filter(program: int, preference: int) -> None:
+    """A filter in direct-action mode on both hooks of eth0, in the namespace of the caller."""
+    with IPRoute() as netlink:
+        index = socket.if_nametoindex("eth0")
+        with contextlib.suppress(NetlinkError):  # it exists
+            netlink.tc("add", "clsact", index)
+        for parent in (0xFFFFFFF2, 0xFFFFFFF3):
+            netlink.tc(
+                *("add-filter", "bpf", index),
+                handle=1,
+                parent=parent,
+                prio=preference,
+                protocol=0x0003,
+                fd=program,
+                name="theirs",
+                direct_action=True,
+            )
+
+
+# Who comes later at the same preference goes first, as with tc itself: that one is not ours to win.
+@pytest.mark.parametrize(
+    ("mechanism", "earlier", "preference"),
+    [
+        *(("tcx", earlier, preference) for earlier in (True, False) for preference in (1, 7)),
+        *(("clsact", True, 1), ("clsact", True, 7), ("clsact", False, 7)),
+    ],
+)
+def test_other_clsact_filters_still_run(
+    served: Testbed, foreign: int, mechanism: str, earlier: bool, preference: int
+) -> None:
     """A filter that ends the chain with OK neither blinds us nor is touched, nor is its qdisc."""
-
-    def put() -> None:
-        prod = served.prod
-        prod.run("tc", "qdisc", "add", "dev", "eth0", "clsact", check=earlier)
-        for hook in ("ingress", "egress"):
-            spec = ("dev", "eth0", hook, "pref", "7", "protocol", "all", "matchall")
-            prod.run("tc", "filter", "add", *spec, "action", "pass")
-
     if earlier:
-        put()
+        served.prod.call(put_filter, foreign, preference)
     agent = attach(served, "--mechanism", mechanism)
     if not earlier:
-        put()
+        served.prod.call(put_filter, foreign, preference)
+    before = bpf.program_info(foreign).run_count
     mirrors(agent, served)
-    for hook in ("ingress", "egress"):
-        shown = served.prod.run(
-            "tc", "-s", "filter", "show", "dev", "eth0", hook
-        ).stdout
-        for sign in OTHERS:
-            assert sign in shown
-        assert "shadow-agent" not in shown
-        assert " 0 pkt" not in shown, "their filter did not run"
+    assert bpf.program_info(foreign).run_count > before
+    assert hooks(served.prod) == ["eth0 clsact/ingress theirs", "eth0 clsact/egress theirs"]
     served.prod.run("tc", "qdisc", "del", "dev", "eth0", "clsact")
     assert clean(served.prod)
 
 
 @MECHANISMS
 def test_second_attach_is_refused(served: Testbed, mechanism: str) -> None:
-    """The same interface and port, also by another name, is one line and exit 2; the first lives."""
+    """The same interface and port, by any name, is one line and exit 2; the first lives."""
     home = Home(served)
     agent = attach(served, "--mechanism", mechanism, home=home)
     before = hooks(served.prod)
@@ -168,7 +200,16 @@ def test_second_attach_is_refused(served: Testbed, mechanism: str) -> None:
         assert "detach" in line
     code, line = refused(
         served,
-        *("--iface", "lo", "--port", "1", "--shadow", served.shadow.url(1), "--target", "eth0-8080"),
+        *(
+            "--iface",
+            "lo",
+            "--port",
+            "1",
+            "--shadow",
+            served.shadow.url(1),
+            "--target",
+            "eth0-8080",
+        ),
         home=home,
     )
     assert code == 2
@@ -199,24 +240,20 @@ def test_stale_filter_is_removed_at_start(served: Testbed) -> None:
     assert clean(served.prod)
 
 
-def test_stale_filter_is_removed_by_detach(served: Testbed) -> None:
+def test_stale_filter_is_removed_by_detach(served: Testbed, foreign: int) -> None:
     """``detach`` clears what a killed agent left, of that target only, and never another's."""
     home = Home(served)
     kill(attach(served, "--mechanism", "clsact", home=home))
-    served.prod.run(
-        *("tc", "filter", "add", "dev", "eth0", "ingress", "pref", "7", "protocol", "all"),
-        *("matchall", "action", "pass"),
-    )
+    served.prod.call(put_filter, foreign, 7)
     other = home.command("detach", "--target", "another")
     assert (other.returncode, other.stdout) == (0, "nothing is attached as another\n")
-    assert len(hooks(served.prod)) == 4
+    assert len(hooks(served.prod)) == 6
     done = home.command("detach")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 4
     assert all(line.startswith("removed what was left of eth0-8080: ") for line in lines)
-    assert hooks(served.prod) == []
-    assert "matchall" in clsact_filters(served.prod, "eth0", "ingress")
+    assert hooks(served.prod) == ["eth0 clsact/ingress theirs", "eth0 clsact/egress theirs"]
     assert "clsact" not in served.prod.run("tc", "qdisc", "show", "dev", "eth1").stdout
     served.prod.run("tc", "qdisc", "del", "dev", "eth0", "clsact")
     again = home.command("detach")

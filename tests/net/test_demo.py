@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.demo import judge, unplanted
 from tests.testbed.host import REPO
 from tests.testbed.names import RunName, parse, process_start
 from tests.testbed.needs import missing
+from tests.testbed.nginx import DIFFERENCES
 from tests.testbed.ns import RUN_DIR
 from tests.testbed.process import descendants
 from tests.testbed.wait import eventually
@@ -123,3 +126,28 @@ def test_a_second_signal_does_not_stop_the_clean_up(demo: Demo) -> None:
         time.sleep(0.05)
     assert demo.end() == 128 + signal.SIGINT, demo.text
     assert demo.left() == []
+
+
+def row(target: str, **changes: Any) -> dict[str, Any]:
+    """An endpoint of a summary in which both builds agree."""
+    latency = {"production": {"p50": 50.0}, "shadow": {"p50": 60.0}}
+    agreeing = {"method": "GET", "path": target, "pairs": 9, "latency_us": latency}
+    return {**agreeing, "status_mismatches": 0, "body_mismatches": 0, **changes}
+
+
+def test_a_planted_difference_that_is_not_reported_is_missed() -> None:
+    """Not compared at all, or compared and called alike: neither counts as found."""
+    for planted in DIFFERENCES:
+        assert not judge(planted, None).found
+        assert not judge(planted, row(planted.target)).found
+
+
+def test_what_was_not_planted_is_named() -> None:
+    """A difference of another endpoint, or of another kind than planted there."""
+    slow = {"production": {"p50": 50.0}, "shadow": {"p50": 60_000.0}}
+    assert unplanted([row("/health"), row("/api/gone", status_mismatches=9)]) == []
+    assert unplanted([row("/health", body_mismatches=1)]) == ["GET /health: body in 1 pairs"]
+    assert unplanted([row("/api/price", status_mismatches=2)]) == [
+        "GET /api/price: status in 2 pairs"
+    ]
+    assert unplanted([row("/health", latency_us=slow)]) == ["GET /health: slower"]

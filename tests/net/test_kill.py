@@ -71,9 +71,7 @@ def wait_flowing(shadow: PyServer, more: int = 20) -> None:
     eventually(lambda: len(shadow.requests()) >= before + more, PATIENCE_S, "mirroring")
 
 
-def assert_silent_after(
-    kernel: Kernel, shadow: PyServer, died_ns: int, running: Traffic
-) -> None:
+def assert_silent_after(kernel: Kernel, shadow: PyServer, died_ns: int, running: Traffic) -> None:
     """While production is still asked, nothing is copied or replayed once the promise is due."""
 
     def traffic_after_promise() -> bool:

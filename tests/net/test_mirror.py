@@ -6,14 +6,12 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.net.agent import (
     COMMAND,
-    PATIENCE_S,
     PORT,
     Agent,
     Home,
@@ -29,7 +27,7 @@ from tests.net.agent import (
     options,
 )
 from tests.net.requests import ask, connected, sequences
-from tests.testbed import Testbed, eventually, nginx, pyserver, tools, traffic
+from tests.testbed import Testbed, nginx, pyserver, tools, traffic
 from tests.testbed.asks import Ask
 from tests.testbed.nginx import DIFFERENCES, SAME, SLOW_S, Kind
 from tests.testbed.process import memory_bytes
@@ -98,7 +96,9 @@ def test_every_difference_is_found_and_no_other(bed: Testbed) -> None:
     asks = [Ask("GET", target) for target in SAME]
     asks += [Ask(one.method, one.target) for one in DIFFERENCES]
     requests = 5 * len(asks)
-    result = traffic.drive(bed.client, bed.service.url(PORT), asks, requests=requests, connections=4)
+    result = traffic.drive(
+        bed.client, bed.service.url(PORT), asks, requests=requests, connections=4
+    )
     summary = agent.stop()
     assert lossless(summary)
     assert at(summary["ledger"], "pairs.compared") == result.sent == requests
@@ -157,7 +157,9 @@ def test_curl(bed: Testbed, ipv6: bool) -> None:
         ("--data-binary", body, "-H", "Transfer-Encoding: chunked", "-X", "PUT"),
         ("-X", "DELETE", "-H", "X-Odd:  spaced "),
     ):
-        assert tools.curl(bed.client, bed.service.url(PORT, "/p?q=1", ipv6=ipv6), *more).status == 200
+        assert (
+            tools.curl(bed.client, bed.service.url(PORT, "/p?q=1", ipv6=ipv6), *more).status == 200
+        )
     summary = agent.stop()
     assert lossless(summary)
     assert at(summary["ledger"], "pairs.compared") == 7
@@ -322,6 +324,8 @@ def test_a_large_body_streams(bed: Testbed) -> None:
     shadow = pyserver.start(bed.shadow)
     agent = attach(bed, "--methods", "all", limits=WIDE)
     size, piece = 64 << 20, bytes(64 << 10)
+    before: dict[str, int] = {}
+    peak = 0
     with connected(bed.client, bed.service) as connection:
         connection.putrequest("PUT", "/up")
         connection.putheader("Content-Length", str(size))
@@ -419,7 +423,10 @@ def test_several_ports_and_interfaces(bed: Testbed) -> None:
     shadow = pyserver.start(bed.shadow)
     agent = attach(bed, "--port", "8081", "--iface", "lo")
     for port in (8080, 8081, 8082):
-        for host, address in ((bed.client, bed.service.url(port)), (bed.prod, f"http://127.0.0.1:{port}")):
+        for host, address in (
+            (bed.client, bed.service.url(port)),
+            (bed.prod, f"http://127.0.0.1:{port}"),
+        ):
             assert tools.curl(host, f"{address}/{host.role}/{port}").status == 200
     summary = agent.stop()
     assert lossless(summary)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.net.agent import PATIENCE_S, PORT, accounted, at, total
 from tests.net.faults import ITEMS, QUICK, attach_with, drive, untouched, wait_settled
-from tests.testbed import Testbed, eventually, links, nginx, pyserver, traffic
+from tests.testbed import Testbed, eventually, links, nginx, pyserver, tools, traffic
 from tests.testbed.asks import Ask
 from tests.testbed.traffic import Traffic
 
@@ -79,7 +79,12 @@ def unplugged(bed: Testbed) -> Heal:
 
     def heal() -> None:
         bed.shadow.run("ip", "link", "set", "eth0", "up")
-        eventually(lambda: links.all_up(bed.prod), PATIENCE_S, "the shadow is plugged in")
+        # Also until prod has asked for its neighbour again: the kernel tries once a second.
+        eventually(
+            lambda: tools.curl(bed.prod, bed.shadow.url(PORT), timeout=2).status == 200,
+            PATIENCE_S,
+            "the shadow is plugged in",
+        )
 
     return heal
 

@@ -32,6 +32,7 @@ class Account:
         self._fleet = fleet
         self._places = places
         self._began = time.monotonic()
+        self._spent = cost_of(os.getpid(), ()).cpu_s  # on loading, which is no cost of mirroring
 
     @property
     def age_s(self) -> float:
@@ -98,4 +99,5 @@ class Account:
         self.run = replace(self.run, epoch=self.run.epoch + 1, builds=builds)
 
     def _cost(self) -> Cost:
-        return cost_of(os.getpid(), self._fleet.pids)
+        cost = cost_of(os.getpid(), self._fleet.pids)
+        return cost._replace(cpu_s=max(cost.cpu_s - self._spent, 0.0))

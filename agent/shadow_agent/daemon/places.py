@@ -10,6 +10,7 @@ from typing import Final
 
 from shadow_agent.errors import HostError
 from shadow_agent.kernel import netlink
+from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.tap import Facing, Place, Tap
 from shadow_agent.kernel.watch import LinkWatch
 from shadow_agent.telemetry.run import Interruption
@@ -46,7 +47,9 @@ class Places:
     def attach_all(self) -> None:
         """Attach everywhere. Raises HostError, and then nothing is attached."""
         self._active = True
-        for watched in self._watched:
+        # The shadow's side first: a worker replays as soon as production is tapped, and latency
+        # on a connection whose SYN was missed stays unknown for as long as it lives.
+        for watched in sorted(self._watched, key=lambda w: w.place.role is not Role.SHADOW):
             self._tap.attach(watched.place)
         self._changed()  # whatever happened since the plan was made
 

@@ -15,6 +15,8 @@ import signal
 from collections.abc import Collection
 from typing import Final
 
+from shadow_agent.errors import HostError
+
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -46,10 +48,16 @@ def close_all_but(keep: Collection[int]) -> None:
 
 
 def allow_files(count: int) -> None:
-    """Raise the limit on open files so that ``count`` sockets fit."""
+    """Raise the limit on open files so that ``count`` sockets fit. Raises HostError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < count:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(hard, count)))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(hard, count)))
+        except (OSError, ValueError) as exc:
+            raise HostError(
+                f"this process may open {hard} files, limits.max-connections needs {count}",
+                "lower it, or raise the hard limit (LimitNOFILE=, ulimit -Hn)",
+            ) from exc
 
 
 def drop_privileges(user: pwd.struct_passwd) -> None:

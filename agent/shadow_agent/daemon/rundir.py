@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import asdict, dataclass
@@ -60,6 +61,7 @@ class RunFolder:
                 out.write(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
             draft.replace(final)
         except OSError as exc:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink()
             return f"{final}: not written: {exc.strerror}"
         return None

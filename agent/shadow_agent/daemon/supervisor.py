@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.daemon.target import claim
 from shadow_agent.errors import ExitCode, HostError
 from shadow_agent.kernel.attach import remove_stale
+from shadow_agent.kernel.features import capabilities
 from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.program import Loader, LoadError
 from shadow_agent.kernel.tap import Tap
@@ -55,6 +57,9 @@ def run(config: Config) -> ExitCode:
     Raises OperatorError before anything is attached; after that only defects raise, and
     nothing stays attached then either.
     """
+    able = capabilities(Path("/proc/self/status").read_text(encoding="utf-8"))
+    if able.ok is False:
+        raise HostError(able.detail, able.fix)
     plan = make_plan(config)
     with ExitStack() as stack:
         stack.enter_context(claim(config, plan.places))
@@ -178,8 +183,10 @@ class Supervisor:
     def _drain(self, progress: Progress) -> None:
         """Production's tap first; the shadow's stays until its answers are in."""
         # Taken off one by one, one hook would see what the other no longer does.
-        self._tap.control.hold()
+        paused = self._tap.control.state().paused
+        self._tap.control.hold(True)
         self._tap.detach(Role.PRODUCTION)
+        self._tap.control.hold(paused)
         self._places.stop()
         self._say(f"detached ({self._stop}); draining")
         if not self._hurry:
@@ -225,7 +232,7 @@ class Supervisor:
                 self._waiting.append(answer)
                 self._stop = self._stop or "detach"
             case {"command": "sample", "fraction": float() | int() as fraction} if (
-                0 <= fraction <= 1
+                not isinstance(fraction, bool) and 0 <= fraction <= 1
             ):
                 self._tap.control.set_sample(float(fraction))
                 answer({"ok": True, "sample": float(fraction)})

@@ -43,11 +43,13 @@ from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.snapshot import encode
 from shadow_agent.telemetry.tally import Tally
 
-# A ring of 2 MiB takes 400 MB/s between two polls; the kernel wakes us sooner if need be.
-_POLL_S: Final = 0.005
+# What came in since the last poll goes out in one burst, and a burst queues at the shadow: with
+# equal builds its p95 was 0.26 ms at 2 ms, 0.55 at 5 and 1.2 at 10, production's 0.09; our own cost
+# was the same. The kernel wakes us sooner when a ring fills quickly.
+_POLL_S: Final = 0.002
 # Without traffic for a while: 50 wake-ups a second cost 0.1 % of a core.
 _IDLE_POLL_S: Final = 0.02
-_IDLE_POLLS: Final = 200
+_IDLE_POLLS: Final = 500
 # Bytes of the ring handled before other sockets get their turn (some 5 ms of work).
 _BATCH: Final = 512 << 10
 _TICK_S: Final = 0.05

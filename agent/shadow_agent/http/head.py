@@ -74,6 +74,18 @@ class ResponseHead:
         self._headers: Headers | None = None
 
     @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may be used again."""
+        # Looked for in one go first: most say nothing of it, or what nginx says.
+        if b"\r\nConnection: keep-alive\r\n" in self.raw:
+            return True
+        default = self.raw.startswith(b"HTTP/1.1")
+        if b"\r\nconnection:" not in self.raw.lower():
+            return default
+        named = [value for name, value in self.headers if name.lower() == b"connection"]
+        return _keeps_alive(b",".join(named), default=default)
+
+    @property
     def headers(self) -> Headers:
         """The fields in order, names as sent."""
         if self._headers is None:

@@ -88,12 +88,12 @@ class ControlPage:
         self._put("I", ControlField.PAUSED, int(paused))
         self._advance()
 
-    def hold(self) -> None:
-        """Copy nothing of production's any more, in both directions at once, for good.
+    def hold(self, held: bool) -> None:
+        """Copy nothing of production's, in both directions at once, while the tap is taken off.
 
-        Workers are not told: what they have already is still to be compared.
+        As the off switch, but workers are not told: what they have is still to be compared.
         """
-        self._put("I", ControlField.PAUSED, 1)
+        self._put("I", ControlField.PAUSED, int(held))
 
     def state(self) -> ControlState:
         """The switches as the programs see them now."""

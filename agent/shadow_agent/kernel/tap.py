@@ -134,7 +134,10 @@ class Tap:
         self.forget(place)
         done: list[Attachment] = []
         try:
-            for hook, name in programs_for(place).items():
+            programs = programs_for(place).items()
+            # Answers first: a request that passes before its answer could be seen would be lost
+            # (exchanges.unanswered.gap); an answer without its request is only unaligned.
+            for hook, name in sorted(programs, key=lambda item: item[1].endswith("_ingress")):
                 done.append(
                     attach(
                         self._loaded.programs[name],

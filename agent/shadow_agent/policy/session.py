@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
-
 from shadow_agent.http.head import RequestHead
 
 _VALUE_MAX = 256  # what is kept of a value that names a session
@@ -21,12 +19,17 @@ def session_of(head: RequestHead, kind: str, name: str) -> str | None:
         if field.lower() != wanted:
             continue
         text = value.decode("latin-1")
-        if kind == "header":
-            return text[:_VALUE_MAX]
-        try:
-            morsel = SimpleCookie(text).get(name)
-        except CookieError:
-            continue
-        if morsel is not None:
-            return morsel.value[:_VALUE_MAX]
+        found = text if kind == "header" else _cookie(text, name)
+        if found is not None:
+            return found[:_VALUE_MAX]
+    return None
+
+
+def _cookie(text: str, name: str) -> str | None:
+    # Not http.cookies: it gives up at the first cookie with an odd name, and unquotes in
+    # quadratic time what a hostile client sent.
+    for part in text.split(";"):
+        found, equals, value = part.partition("=")
+        if equals and found.strip() == name:
+            return value.strip().strip('"')
     return None

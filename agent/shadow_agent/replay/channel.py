@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 from shadow_agent.replay.sockets import smallest_rtt_us
 from shadow_agent.replay.timeline import Timeline
+from shadow_agent.telemetry.reasons import Outcome
 
 if TYPE_CHECKING:
     from shadow_agent.replay.connection import ShadowConnection
     from shadow_agent.replay.reply import ReplyReader
+
+
+class State(StrEnum):
+    """CLOSED → CONNECTING → OPEN → CLOSED, as often as needed."""
+
+    CLOSED = "closed"
+    CONNECTING = "connecting"
+    OPEN = "open"
 
 
 class Channel(asyncio.Protocol):
@@ -58,16 +68,19 @@ class Channel(asyncio.Protocol):
             return None
         return smallest_rtt_us(self._transport.get_extra_info("socket"))
 
-    # --- called by the event loop ---
+    def attach(self, transport: asyncio.BaseTransport) -> None:
+        """Connected, unless nobody waits for it any more.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected, unless nobody waits for it any more."""
+        Not in ``connection_made``: a transport aborted in there makes uvloop close its fd twice.
+        """
         made = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         if self._closed:
             made.abort()
-            return
-        self._transport = made
-        self.owner.opened()
+        else:
+            self._transport = made
+            self.owner.opened()
+
+    # --- called by the event loop ---
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the shadow's answer, from here on hostile."""
@@ -83,5 +96,5 @@ class Channel(asyncio.Protocol):
         """The socket is gone."""
         if not self._closed:
             self._closed = True
-            self._transport = None
-            self.owner.lost(exc)
+            reset = isinstance(exc, ConnectionResetError | BrokenPipeError)
+            self.owner.lost(Outcome.RESET if reset else Outcome.CLOSED)

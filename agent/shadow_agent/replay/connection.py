@@ -7,10 +7,9 @@ wait, bounded. The sockets come and go underneath: there is one while there is s
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from shadow_agent.replay.channel import Channel
+from shadow_agent.replay.channel import Channel, State
 from shadow_agent.replay.replay import Phase, Replay
 from shadow_agent.replay.reply import Reply
 from shadow_agent.replay.timeline import Timeline
@@ -19,14 +18,6 @@ from shadow_agent.telemetry.reasons import Failed, Outcome, Shed, Uncomparable
 
 if TYPE_CHECKING:
     from shadow_agent.replay.pool import ShadowPool
-
-
-class State(Enum):
-    """CLOSED → CONNECTING → OPEN → CLOSED, as often as needed."""
-
-    CLOSED = "closed"
-    CONNECTING = "connecting"
-    OPEN = "open"
 
 
 class ShadowConnection:
@@ -177,7 +168,10 @@ class ShadowConnection:
         """The shadow closed its side in an orderly way."""
         replay, channel = self._current, self._channel
         if replay is None or replay.reply is None or channel is None:
-            self.lost(None)  # at once: what production sends next needs another socket
+            if self.state is State.OPEN:
+                self.lost(
+                    Outcome.CLOSED
+                )  # at once: what production sends next needs another socket
             return
         if replay.may_retry and channel.used:
             self._retry(replay)
@@ -187,8 +181,11 @@ class ShadowConnection:
             replay.reply.end_offset = channel.reader.offset
             self._answered(replay, replay.reply.outcome, reusable=False)
 
-    def lost(self, exc: Exception | None) -> None:
+    def lost(self, outcome: Outcome) -> None:
         """The socket is gone, and not by our doing."""
+        if self.state is State.CONNECTING:
+            self.connect_failed(outcome)  # accepted, and closed before we could say a word
+            return
         replay = self._current
         used = self._channel is not None and self._channel.used
         self._drop_channel()
@@ -198,9 +195,7 @@ class ShadowConnection:
             self._retry(replay)
             return
         else:
-            reset = isinstance(exc, ConnectionResetError | BrokenPipeError)
             early = replay.reply is not None and replay.reply.outcome is Outcome.ANSWERED
-            outcome = Outcome.RESET if reset else Outcome.CLOSED
             self._finish(replay, Outcome.ANSWERED if early else outcome)
         self._pump()
 
@@ -237,12 +232,7 @@ class ShadowConnection:
         replay.reply = channel.reader.expect(head_only=replay.exchange.method == "HEAD")
         if replay.phase is Phase.QUEUED:
             self._pool.sent(replay)
-        if replay.pending:
-            channel.write(b"".join((replay.exchange.raw_head, *replay.pending)))
-            replay.pending.clear()
-            replay.backlog = 0
-        else:
-            channel.write(replay.exchange.raw_head)
+        channel.write(replay.take_bytes())
         if replay.request_whole:
             self._request_sent(replay)
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from shadow_agent.http.exchange import Exchange
-from shadow_agent.replay.channel import Channel
-from shadow_agent.replay.connection import ShadowConnection, State
+from shadow_agent.replay.channel import Channel, State
+from shadow_agent.replay.connection import ShadowConnection
 from shadow_agent.replay.replay import Phase, Replay, ReplayCounts
 from shadow_agent.replay.reply import ReplyReader
 from shadow_agent.replay.sockets import Endpoint, begin_connect, key_of, outcome_of
@@ -208,13 +208,10 @@ class ShadowPool:
         age = self._loop.time() - replay.exchange.request_started_ts / 1e9
         return age > self.limits.max_queue_age
 
-    def first_byte_deadline(self) -> float:
-        """Loop time by which the answer to what is sent now must begin."""
-        return self._loop.time() + self.limits.first_byte_timeout
-
-    def whole_deadline(self, replay: Replay) -> float:
-        """Loop time by which its answer must be whole."""
-        return (replay.sent_ns or 0) / 1e9 + self.limits.whole_timeout
+    def deadlines(self) -> tuple[float, float]:
+        """Loop times by which the answer to what is sent now must begin, and be whole."""
+        now = self._loop.time()
+        return now + self.limits.first_byte_timeout, now + self.limits.whole_timeout
 
     # --- sockets ---
 
@@ -249,11 +246,13 @@ class ShadowPool:
             channel.owner.connect_failed(outcome_of(code))
             return
         channel.owner.deadline = 0.0  # connected; what is left is a turn of the loop
-        task: asyncio.Task[object] = self._loop.create_task(
-            self._loop.create_connection(lambda: channel, sock=sock)
-        )
+        task: asyncio.Task[object] = self._loop.create_task(self._attach(channel, sock))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _attach(self, channel: Channel, sock: socket.socket) -> None:
+        transport, _ = await self._loop.create_connection(lambda: channel, sock=sock)
+        channel.attach(transport)
 
     def _connections(self) -> set[ShadowConnection]:
         """All: those of living flows, and those that still owe an answer to an ended one."""

@@ -78,6 +78,15 @@ class Replay:
         # kernel times (request's last byte out, answer's first in, its last in), ns
         self.times: tuple[int | None, int | None, int | None] = (None, None, None)
 
+    def take_bytes(self) -> bytes:
+        """What is there of it, once it is its turn."""
+        if not self.pending:
+            return self.exchange.raw_head
+        joined = b"".join((self.exchange.raw_head, *self.pending))
+        self.pending.clear()
+        self.backlog = 0
+        return joined
+
     @property
     def may_retry(self) -> bool:
         """Sent whole, safe to send again, and nothing of an answer has come."""

@@ -143,8 +143,8 @@ class Bed:
     async def until(self, true: Callable[[], bool]) -> None:
         """Let the loop turn until something is true."""
         async with asyncio.timeout(WAIT_S):
-            while not true():
-                await asyncio.sleep(0.001)
+            while not true():  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
 
     def later(self, seconds: float) -> None:
         """Tick as if this much time had passed."""
@@ -153,8 +153,7 @@ class Bed:
     def check(self) -> None:
         """What came in is what is accounted for."""
         counts = self.pool.counts
-        dropped = [counts.refused, counts.shed, counts.failed]
-        lost = sum(sum(by_reason.values()) for by_reason in dropped)
+        lost = sum([*counts.refused.values(), *counts.shed.values(), *counts.failed.values()])
         assert self.heads == counts.replayed + lost + counts.queued
         assert counts.replayed == len(self.done) + self.pool.in_flight
         assert len({replay for replay, _ in self.done}) == len(self.done)
@@ -172,6 +171,8 @@ class Bed:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.until(lambda: len(asyncio.all_tasks(self.loop)) == 1)
+        for _ in range(3):
+            await asyncio.sleep(0)  # sockets that are being closed
 
     def _on_done(self, replay: Replay, timeline: Timeline) -> None:
         self.done.append((replay, timeline))

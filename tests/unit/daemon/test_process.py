@@ -1,0 +1,166 @@
+"""What a child does before it touches a byte from the wire, in real children."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shadow_agent.daemon.process import (
+    allow_files,
+    close_all_but,
+    die_with_parent,
+    drop_privileges,
+    ignore_terminal_signals,
+    name_process,
+)
+from tests.unit.isolated import needs_root
+
+NOBODY = pwd.getpwnam("nobody")
+
+
+def in_child(work: Callable[[], object]) -> str:
+    """What it says of the work's result, or how it ended."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            said = repr(work())
+        except BaseException as error:  # noqa: BLE001
+            said = repr(error)
+        os.write(theirs, said.encode())
+        os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    return said or f"exit {os.waitstatus_to_exitcode(status)}"
+
+
+def test_its_name() -> None:
+    """As ps shows it, in 15 characters."""
+
+    def work() -> str:
+        name_process("shadow-worker0-of-many")
+        return Path("/proc/self/comm").read_text(encoding="ascii").strip()
+
+    assert in_child(work) == "'shadow-worker0-'"
+
+
+def test_files_are_closed() -> None:
+    """All but the standard ones and those that are named, whatever their numbers."""
+    kept, other = os.pipe()
+    high = os.dup2(other, 700)
+
+    def work() -> list[bool]:
+        close_all_but({kept, *answering})
+        return [is_open(fd) for fd in (0, 1, 2, kept, other, high)]
+
+    def is_open(fd: int) -> bool:
+        try:
+            os.fstat(fd)
+        except OSError:
+            return False
+        return True
+
+    ours, theirs = os.pipe()
+    answering = {theirs}
+    pid = os.fork()
+    if pid == 0:
+        os.write(theirs, repr(work()).encode())
+        os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        assert pipe.read() == "[True, True, True, True, False, False]"
+    os.waitpid(pid, 0)
+    for fd in (kept, other, high):
+        os.close(fd)
+
+
+def test_the_limit_on_files_is_raised() -> None:
+    """When it is too low, and left alone when it is not."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def work() -> list[int]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        allow_files(100)
+        first, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allow_files(10)
+        return [first, resource.getrlimit(resource.RLIMIT_NOFILE)[0]]
+
+    assert in_child(work) == "[100, 100]"
+
+
+@needs_root
+def test_a_limit_that_may_not_be_raised() -> None:
+    """The operator hears which, and what to do."""
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        drop_privileges(NOBODY)
+        allow_files(100)
+
+    said = in_child(work)
+    assert "HostError" in said
+    assert "may open 64 files" in said
+
+
+@needs_root
+def test_privileges_are_dropped_for_good() -> None:
+    """User, groups and capabilities; none can be had again."""
+
+    def work() -> list[object]:
+        drop_privileges(NOBODY)
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        try:
+            os.setuid(0)
+        except PermissionError:
+            back = False
+        else:
+            back = True
+        return [
+            os.getresuid(),
+            os.getgroups(),
+            int(fields["CapEff"], 16),
+            fields["NoNewPrivs"],
+            back,
+        ]
+
+    uid = NOBODY.pw_uid
+    assert in_child(work) == repr([(uid, uid, uid), [], 0, "1", False])
+
+
+def test_it_dies_with_its_parent() -> None:
+    """Also when the parent is dead already; that is how it ends."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        if os.fork() == 0:
+            die_with_parent(os.getppid())
+            os.write(theirs, b"x")
+            signal.pause()
+        os.read(ours, 1)
+        os._exit(0)
+    os.close(theirs)
+    os.waitpid(pid, 0)
+    assert os.read(ours, 1) == b"", "its end of the pipe is closed: it is dead"
+    os.close(ours)
+    assert in_child(lambda: die_with_parent(1 << 30)) == "exit 1"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_of_the_terminal(number: signal.Signals) -> None:
+    """They reach the whole group; only the supervisor decides."""
+
+    def work() -> str:
+        ignore_terminal_signals()
+        os.kill(os.getpid(), number)
+        return "lives"
+
+    assert in_child(work) == "'lives'"

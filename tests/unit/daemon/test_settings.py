@@ -1,0 +1,55 @@
+"""From the configuration to what each part is told: nothing is dropped on the way."""
+
+from __future__ import annotations
+
+import pwd
+from ipaddress import ip_address
+
+from shadow_agent.config import Limits, SessionKey, SessionKind
+from shadow_agent.daemon.mirror import Session
+from shadow_agent.daemon.plan import Plan
+from shadow_agent.daemon.settings import tap_settings, worker_settings
+from shadow_agent.kernel.attach import Mechanism
+from shadow_agent.replay.pool import PoolLimits
+from tests.unit.daemon.conftest import MakeConfig
+from tests.unit.replay.bed import at
+
+PLAN = Plan((), at(9090), ip_address("127.0.0.1"), guard=True, warnings=())
+
+
+def test_the_tap(make_config: MakeConfig) -> None:
+    """Ports, shadow, shards, sample and the way to attach."""
+    config = make_config(ports=(80, 8080), workers=3, sample=0.25, mechanism="clsact")
+    settings = tap_settings(config, PLAN)
+    assert settings.ports == (80, 8080)
+    assert settings.shadow == (PLAN.address, 9090)
+    assert settings.guard
+    assert settings.shards == 3
+    assert settings.sample == 0.25
+    assert settings.mechanism is Mechanism.CLSACT
+    assert settings.ring_bytes == config.limits.ring_bytes
+
+
+def test_a_worker(make_config: MakeConfig) -> None:
+    """Seconds become nanoseconds for those rooms that count in them."""
+    limits = Limits(flow_idle_s=1.5, hold_s=0.25, max_queue=7, max_connections=9, drain_s=3)
+    config = make_config(
+        limits=limits, requests=10, methods=None, session=SessionKey(SessionKind.COOKIE, "sid")
+    )
+    settings = worker_settings(config, PLAN, pwd.getpwuid(0))
+    assert settings.shard == 0
+    assert settings.endpoint == PLAN.endpoint
+    assert settings.requests == 10
+    assert settings.methods is None
+    assert settings.session == Session("cookie", "sid")
+    assert settings.flow_limits.idle_ns == 1_500_000_000
+    assert settings.flow_limits.hold_ns == 250_000_000
+    assert settings.http_limits.max_head == limits.max_head_bytes
+    assert (settings.pool_limits.max_queue, settings.pool_limits.max_connections) == (7, 9)
+    assert settings.drain_s == 3
+
+
+def test_the_defaults_agree(make_config: MakeConfig) -> None:
+    """The pool's own defaults are those of the configuration."""
+    settings = worker_settings(make_config(), PLAN, pwd.getpwuid(0))
+    assert settings.pool_limits == PoolLimits()
