@@ -57,7 +57,9 @@ NOT_HTTP = {
     "ssh": Shape((b"SSH-2.0-x\r\n",), {"segments.not_http.other": 1}),
     "binary": Shape((bytes(range(128, 256)) * 4,), {"segments.not_http.other": 1}),
     "nuls": Shape((bytes(500),), {"segments.not_http.other": 1}),
-    "lower-case": Shape((b"get /evil HTTP/1.1\r\nHost: x\r\n\r\n",), {"segments.not_http.other": 1}),
+    "lower-case": Shape(
+        (b"get /evil HTTP/1.1\r\nHost: x\r\n\r\n",), {"segments.not_http.other": 1}
+    ),
 }
 SMUGGLED = b"0\r\n\r\nGET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
 BROKEN = {
@@ -111,9 +113,7 @@ ODD = {
     "many-fields": Shape(
         (get("/o/bomb", *(b"A%d: b" % n for n in range(3000))),), COMPARED, ("/o/bomb",)
     ),
-    "byte-by-byte": Shape(
-        tuple(bytes((one,)) for one in get("/o/drip")), COMPARED, ("/o/drip",)
-    ),
+    "byte-by-byte": Shape(tuple(bytes((one,)) for one in get("/o/drip")), COMPARED, ("/o/drip",)),
     "pipelined": Shape(
         (b"".join(get(f"/o/p{n}") for n in range(5)),),
         {"pairs.compared": 5},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.net.faults import (
     Kernel,
     attach_with,
     repeated,
+    retransmitted,
     state_of,
     untouched,
     wait_named,
@@ -33,10 +35,16 @@ REQUESTS = 1500
 PATIENT = {"max-queue": 10_000, "max-queue-age-s": 60.0}
 
 
+def overflowed(kernel: Kernel, requests: int) -> bool:
+    """Whether a full ring has cost more than so many requests."""
+    return kernel.counters()[Counter.RING_FULL_REQUESTS] > requests
+
+
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["keep-alive", "one-request"])
 def test_smallest_ring_loses_by_name(bed: Testbed, keep_alive: bool) -> None:
     """At full speed into one page: sent = compared + named losses, seen = the kernel's runs."""
     nginx.start(bed.service)
+    resent = -retransmitted(bed.client)
     shadow = pyserver.start(bed.shadow)
     counting = bpf.enable_run_time_stats()
     try:
@@ -50,13 +58,14 @@ def test_smallest_ring_loses_by_name(bed: Testbed, keep_alive: bool) -> None:
                 connections=16,
                 keep_alive=keep_alive,
             )
-            wait_named(agent, result.sent)
+            resent += retransmitted(bed.client)
+            wait_named(agent, result.sent, resent)
             ledger = agent.stop()["ledger"]
             counters, runs = kernel.counters(), kernel.runs()
     finally:
         os.close(counting)
     assert untouched(result)
-    assert accounted(ledger) == result.sent == REQUESTS
+    assert REQUESTS == result.sent <= accounted(ledger) <= REQUESTS + resent
     assert ledger["packets"]["seen"] == counters[Counter.SEEN] == runs
     assert ledger["packets"]["ring_full"] > 0
     assert ledger["requests"]["lost"] > 0
@@ -71,6 +80,7 @@ def test_smallest_ring_loses_by_name(bed: Testbed, keep_alive: bool) -> None:
 def test_worker_that_cannot_keep_up(bed: Testbed, keep_alive: bool) -> None:
     """A worker stopped again and again loses what its ring cannot hold, and nothing unnamed."""
     nginx.start(bed.service)
+    resent = -retransmitted(bed.client)
     shadow = pyserver.start(bed.shadow)
     agent = attach_with(bed, {**PATIENT, "ring-bytes": 16 * SMALLEST_RING})
     with Kernel(bed.prod, bed.service_iface) as kernel:
@@ -86,21 +96,22 @@ def test_worker_that_cannot_keep_up(bed: Testbed, keep_alive: bool) -> None:
         (worker,) = workers(agent)
         for _ in range(3):
             agent.wait_compared(agent.ledger()["pairs"]["compared"] + 20)
-            full = kernel.counters()[Counter.RING_FULL_REQUESTS]
+            enough = kernel.counters()[Counter.RING_FULL_REQUESTS] + 10
             os.kill(worker, signal.SIGSTOP)
             eventually(lambda: state_of(worker) == "T", PATIENCE_S, "the worker stops")
             eventually(
-                lambda full=full: kernel.counters()[Counter.RING_FULL_REQUESTS] > full + 10,
+                partial(overflowed, kernel, enough),
                 PATIENCE_S,
                 "the ring runs over",
             )
             os.kill(worker, signal.SIGCONT)
         result = running.stop()
-        wait_named(agent, result.sent)
+        resent += retransmitted(bed.client)
+        wait_named(agent, result.sent, resent)
         ledger = agent.stop()["ledger"]
         counters = kernel.counters()
     assert untouched(result)
-    assert accounted(ledger) == result.sent
+    assert result.sent <= accounted(ledger) <= result.sent + resent
     assert ledger["packets"]["ring_full"] == counters[Counter.RING_FULL] > 0
     assert ledger["requests"]["lost"] >= counters[Counter.RING_FULL_REQUESTS] > 30
     assert ledger["replay"]["failed"] == {}
@@ -110,6 +121,7 @@ def test_worker_that_cannot_keep_up(bed: Testbed, keep_alive: bool) -> None:
 def test_bodies_in_the_smallest_ring(bed: Testbed) -> None:
     """Uploads and large answers that never fit: started ones are gaps, the rest lost, all named."""
     nginx.start(bed.service)
+    resent = -retransmitted(bed.client)
     pyserver.start(bed.shadow)
     agent = attach_with(bed, {**PATIENT, "ring-bytes": SMALLEST_RING}, "--methods", "all")
     mix = [
@@ -121,10 +133,11 @@ def test_bodies_in_the_smallest_ring(bed: Testbed) -> None:
     result = traffic.drive(
         bed.client, bed.service.url(PORT), mix, rate=200, requests=210, connections=4
     )
-    wait_named(agent, result.sent)
+    resent += retransmitted(bed.client)
+    wait_named(agent, result.sent, resent)
     ledger = agent.stop()["ledger"]
     assert untouched(result)
-    assert accounted(ledger) == result.sent
+    assert result.sent <= accounted(ledger) <= result.sent + resent
     assert ledger["requests"]["gap"] + ledger["requests"]["lost"] > 0
     assert ledger["replay"]["failed"] == {}
 
@@ -132,6 +145,7 @@ def test_bodies_in_the_smallest_ring(bed: Testbed) -> None:
 def test_under_full_load_the_books_balance(bed: Testbed) -> None:
     """As fast as two cores go, with every kind of message; after the drain all is named."""
     nginx.start(bed.service)
+    resent = -retransmitted(bed.client)
     nginx.start(bed.shadow)
     counting = bpf.enable_run_time_stats()
     try:
@@ -142,12 +156,13 @@ def test_under_full_load_the_books_balance(bed: Testbed) -> None:
                 *(Ask("POST", "/api/orders", 9000, chunked=True), Ask("GET", "/chunked")),
             ]
             result = traffic.drive(bed.client, bed.service.url(PORT), mix, requests=3000)
-            wait_named(agent, result.sent)
+            resent += retransmitted(bed.client)
+            wait_named(agent, result.sent, resent)
             ledger = agent.stop()["ledger"]
             runs = kernel.runs()
     finally:
         os.close(counting)
     assert untouched(result)
-    assert accounted(ledger) == result.sent == 3000
+    assert 3000 == result.sent <= accounted(ledger) <= 3000 + resent
     assert ledger["packets"]["seen"] == runs
     assert at(ledger, "pairs.compared") > 0

@@ -84,7 +84,21 @@ PROCESS_ROOM = {"multiprocessing": "daemon", "signal": "daemon", "threading": "d
 MAX_LINES = 300
 
 # Modules without a test_ twin, each with its reason.
-NO_TWIN: dict[str, str] = {}
+NO_TWIN: dict[str, str] = {
+    # a whole agent with its own processes: nothing of it works without a loaded tap
+    "daemon.account": "tests/net/test_operator.py",
+    "daemon.fleet": "tests/net/test_kill.py",
+    "daemon.places": "tests/net/test_container.py",
+    "daemon.supervisor": "tests/net/test_operator.py, tests/net/test_mirror.py",
+    "daemon.worker": "tests/net/test_mirror.py, tests/net/test_overflow.py",
+    # loaded programs and real interfaces
+    "kernel.attach": "tests/net/test_attach_ways.py",
+    "kernel.bcc_loader": "tests/kernel/test_loaders.py",
+    "kernel.bpf": "tests/kernel: every test there speaks to the kernel through it",
+    "kernel.counters": "tests/kernel: every packet run there checks the counters",
+    "kernel.libbpf_loader": "tests/kernel/test_loaders.py",
+    "kernel.tap": "tests/net/test_attach_ways.py, tests/net/test_container.py",
+}
 
 
 class Import(NamedTuple):

@@ -36,7 +36,8 @@ class RunFolder:
         run_id = new_run_id()
         path = config.data_dir / config.target / run_id
         try:
-            path.mkdir(mode=0o700, parents=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.mkdir(mode=0o700)
         except OSError as exc:
             raise UsageError(
                 f"--data-dir {config.data_dir}: cannot write there: {exc.strerror}",

@@ -6,6 +6,7 @@ import pwd
 from typing import Final
 
 from shadow_agent.config import Config
+from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.worker import WorkerSettings
@@ -32,7 +33,9 @@ def tap_settings(config: Config, plan: Plan) -> TapSettings:
     )
 
 
-def worker_settings(config: Config, plan: Plan, user: pwd.struct_passwd) -> WorkerSettings:
+def worker_settings(
+    config: Config, plan: Plan, user: pwd.struct_passwd, budget: RequestBudget | None = None
+) -> WorkerSettings:
     """For the worker of shard 0; the others differ in the shard only."""
     limits = config.limits
     return WorkerSettings(
@@ -42,7 +45,7 @@ def worker_settings(config: Config, plan: Plan, user: pwd.struct_passwd) -> Work
         user=user,
         endpoint=plan.endpoint,
         methods=config.methods,
-        requests=config.requests,
+        budget=budget,
         # on one host client and shadow may have the same address, on loopback always
         loop_address=plan.endpoint.key if plan.guard else b"",
         session=Session(str(config.session.kind), config.session.name),

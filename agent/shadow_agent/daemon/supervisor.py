@@ -25,6 +25,7 @@ from shadow_agent import __version__
 from shadow_agent.config import Config, unprivileged_user
 from shadow_agent.daemon.account import Account
 from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.control import Answer, ControlServer
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.metrics import MetricsChild
@@ -97,8 +98,15 @@ class Supervisor:
         self._metrics = None if config.metrics is None else MetricsChild(config.metrics, user)
         if self._metrics is not None:
             stack.callback(self._metrics.close)
+        budget = None if config.requests is None else RequestBudget(config.requests)
+        if budget is not None:
+            stack.callback(budget.close)
         self._fleet = Fleet(
-            self._tap, worker_settings(config, plan, user), self._selector, self._books, self._say
+            self._tap,
+            worker_settings(config, plan, user, budget),
+            self._selector,
+            self._books,
+            self._say,
         )
         stack.callback(self._fleet.stop)
         self._control = ControlServer(

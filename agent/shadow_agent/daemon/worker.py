@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 import uvloop
 
+from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.mirror import Mirror, Session
 from shadow_agent.daemon.process import (
@@ -69,7 +70,7 @@ class WorkerSettings:
     user: pwd.struct_passwd
     endpoint: Endpoint
     methods: frozenset[str] | None
-    requests: int | None
+    budget: RequestBudget | None
     loop_address: bytes  # requests from there are the shadow's own; b"" when it shares this host
     session: Session
     flow_limits: FlowLimits
@@ -90,7 +91,8 @@ def run_worker(
         name_process(f"shadow-worker{settings.shard}")
         ring = RingReader(ring_fd, settings.ring_bytes)
         control = ControlPage(control_fd, writable=False)
-        close_all_but({ring_fd, channel.fileno()})
+        shared = set() if settings.budget is None else {settings.budget.fd}
+        close_all_but({ring_fd, channel.fileno(), *shared})
         drop_privileges(settings.user)
         die_with_parent(parent)
         loop = uvloop.new_event_loop()
@@ -121,7 +123,8 @@ class Worker:
         self._loop = loop
         self._tally = Tally()
         self._uplink = Uplink(self.begin_drain)
-        policy = Policy(settings.methods, settings.loop_address, settings.requests)
+        take = None if settings.budget is None else settings.budget.take
+        policy = Policy(settings.methods, settings.loop_address, take)
         self._pool = ShadowPool(
             settings.endpoint,
             settings.pool_limits,

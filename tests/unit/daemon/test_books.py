@@ -39,7 +39,9 @@ def ledgers(draw: st.DrawFn) -> Ledger:
     return Ledger(
         records=Records(copied=read, read=read),
         segments=Segments(read, n[0], n[1], n[2], n[3], n[4], {}, n[5]),
-        requests=Requests(sum(n[6:13]), *n[6:13], heads=heads, lost=n[13]),
+        requests=Requests(
+            sum(n[6:13]), n[6], n[7], n[8], n[9], n[10], n[11], n[12], heads=heads, lost=n[13]
+        ),
         exchanges=Exchanges(
             heads,
             answered,
@@ -99,8 +101,8 @@ def test_a_death_balances_with_the_kernel(ledger: Ledger, more: int, hand: int, 
 def test_the_living_and_the_dead_are_added_up() -> None:
     """A worker that ended in order stands as it reported; the next one begins at zero."""
     books = Books(2)
+    ledger = Ledger(records=Records(read=5), segments=Segments(read=5, used=5))
     for shard in (0, 1, 0):
-        ledger = Ledger(records=Records(read=5), segments=Segments(read=5, used=5))
         books.report(shard, encode(Snapshot(ledger=ledger)))
     assert books.snapshot().ledger.segments.used == 10
     books.finish(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ def test_any_cut(messages: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(map(frame, messages))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)))) | {0, len(stream)})
     unframer = Unframer()
-    found = [m for a, b in zip(cuts, cuts[1:], strict=False) for m in unframer.feed(stream[a:b])]
+    found = [m for a, b in pairwise(cuts) for m in unframer.feed(stream[a:b])]
     assert found == messages
 
 

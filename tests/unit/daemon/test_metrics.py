@@ -87,6 +87,6 @@ def test_a_port_that_is_taken() -> None:
     """The operator hears which."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        pytest.raises(UsageError, match="--metrics 127.0.0.1:"),
+        pytest.raises(UsageError, match=r"--metrics 127\.0\.0\.1:"),
     ):
         MetricsChild(server.getsockname(), pwd.getpwnam("nobody"))

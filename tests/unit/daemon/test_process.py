@@ -31,7 +31,7 @@ def in_child(work: Callable[[], object]) -> str:
     if pid == 0:
         try:
             said = repr(work())
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             said = repr(error)
         os.write(theirs, said.encode())
         os._exit(0)

@@ -33,13 +33,11 @@ def test_the_tap(make_config: MakeConfig) -> None:
 def test_a_worker(make_config: MakeConfig) -> None:
     """Seconds become nanoseconds for those rooms that count in them."""
     limits = Limits(flow_idle_s=1.5, hold_s=0.25, max_queue=7, max_connections=9, drain_s=3)
-    config = make_config(
-        limits=limits, requests=10, methods=None, session=SessionKey(SessionKind.COOKIE, "sid")
-    )
+    config = make_config(limits=limits, methods=None, session=SessionKey(SessionKind.COOKIE, "sid"))
     settings = worker_settings(config, PLAN, pwd.getpwuid(0))
     assert settings.shard == 0
     assert settings.endpoint == PLAN.endpoint
-    assert settings.requests == 10
+    assert settings.budget is None
     assert settings.methods is None
     assert settings.session == Session("cookie", "sid")
     assert settings.flow_limits.idle_ns == 1_500_000_000

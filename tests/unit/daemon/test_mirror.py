@@ -1,0 +1,198 @@
+"""One worker's path from segments to comparisons, against a shadow on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from shadow_agent.daemon.mirror import Mirror, Session
+from shadow_agent.flow.counts import SegmentCounts
+from shadow_agent.flow.flow import FlowLimits
+from shadow_agent.flow.segment import Segment
+from shadow_agent.http.assembler import Assembler
+from shadow_agent.http.counts import ExchangeCounts, RequestCounts
+from shadow_agent.http.exchange import Limits
+from shadow_agent.policy.decision import SAFE_METHODS, Policy
+from shadow_agent.replay.pool import PoolLimits, ShadowPool
+from shadow_agent.replay.replay import Replay
+from shadow_agent.replay.timeline import Timeline
+from shadow_agent.telemetry.ledger import Ledger, imbalances
+from shadow_agent.telemetry.reasons import Refused, Unanswered, Uncomparable
+from shadow_agent.telemetry.tally import Tally
+from tests.property.wire import GET, Wire, response
+from tests.unit.replay.bed import LOOPBACK, OK, Bed, Peer, at
+
+SAME = response(b"ok")
+
+
+class Stage:
+    """A mirror whose pool sends to the bed's shadow."""
+
+    def __init__(self, bed: Bed, port: int) -> None:
+        """Nothing was read yet."""
+        self.bed = bed
+        self.tally = Tally()
+        pool = ShadowPool(at(port), PoolLimits(), bed.loop, (0, 1), self._on_done)
+        assembler = Assembler(
+            FlowLimits(), Limits(), SegmentCounts(), RequestCounts(), ExchangeCounts()
+        )
+        policy = Policy(SAFE_METHODS, LOOPBACK)
+        self.mirror = Mirror(assembler, policy, pool, self.tally, Session("connection", ""))
+
+    def _on_done(self, replay: Replay, timeline: Timeline) -> None:
+        self.mirror.on_done(replay, timeline)
+
+    def see(self, *segments: Segment) -> None:
+        """Records of production, now."""
+        for segment in segments:
+            self.mirror.packets += 1
+            self.mirror.on_production(segment._replace(ts=time.monotonic_ns()))
+            self.check()
+
+    async def settled(self) -> None:
+        """Until nothing is due any more."""
+        while self.mirror.busy:
+            self.mirror.settle(self.mirror.take_finished())
+            await asyncio.sleep(0)
+        self.check()
+
+    def check(self) -> Ledger:
+        """Every line balances, at every moment."""
+        ledger = self.mirror.ledger()
+        found = imbalances(ledger)
+        assert [line for line in found if not line.startswith(("packets", "records"))] == []
+        return ledger
+
+
+def staged(scenario, script=Peer.answer_all):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Run a scenario; at its end everything is drained and accounted for."""
+    loop = asyncio.new_event_loop()
+
+    async def whole() -> Ledger:
+        bed = Bed(loop, script)
+        await bed.open(PoolLimits(), None)
+        assert bed._server is not None
+        stage = Stage(bed, bed._server.sockets[0].getsockname()[1])
+        try:
+            async with asyncio.timeout(20):
+                await scenario(stage)
+            stage.mirror.drain(time.monotonic_ns())
+            ledger = stage.check()
+            assert ledger.pairs.open == ledger.replay.queued == ledger.exchanges.open == 0
+            return ledger
+        finally:
+            await bed.close()
+
+    try:
+        return loop.run_until_complete(whole())
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("first", ["production", "shadow"])
+def test_a_pair_is_compared(first: str) -> None:
+    """Whoever answers first."""
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1))
+        if first == "shadow":
+            await stage.settled()
+        stage.see(wire.server(SAME))
+        await stage.settled()
+        snapshot = stage.tally.snapshot(stage.check())
+        assert snapshot.status_pairs == {"200→200": 1}
+        assert snapshot.body == {"matched": 1}
+        assert snapshot.production_first.count == 1
+        assert snapshot.latency_unknown == {"no_syn": 1}
+
+    ledger = staged(scenario)
+    assert ledger.pairs.compared == 1
+    assert ledger.exchanges.answered == 1
+
+
+def test_what_policy_refuses() -> None:
+    """Counted, and never sent."""
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(b"DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"))
+        stage.see(wire.server(SAME))
+        assert stage.bed.accepted == 0
+
+    ledger = staged(scenario)
+    assert ledger.replay.refused == {Refused.METHOD: 1}
+    assert ledger.pairs.replayed == 0
+
+
+def test_production_does_not_answer() -> None:
+    """Then there is nothing to compare with."""
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1))
+        await stage.settled()
+        stage.see(wire.reset(1))
+        await stage.settled()
+
+    ledger = staged(scenario)
+    assert ledger.pairs.uncomparable == {Uncomparable.PRODUCTION_UNANSWERED: 1}
+    assert ledger.exchanges.unanswered == {Unanswered.SERVER_CLOSED: 1}
+
+
+def test_a_pause() -> None:
+    """What is open ends by that name, what comes is refused by it, and then it goes on."""
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1))
+        stage.mirror.pause(time.monotonic_ns())
+        await stage.settled()
+        again = Wire(port=5)
+        stage.see(*again.open(), again.client(GET % 2), again.server(SAME))
+        stage.mirror.resume()
+        stage.see(again.client(GET % 3), again.server(SAME))
+        await stage.settled()
+
+    ledger = staged(scenario)
+    assert ledger.exchanges.unanswered == {Unanswered.PAUSED: 1}
+    assert ledger.replay.refused[Refused.PAUSED] >= 1
+    assert ledger.pairs.compared == 1
+
+
+def test_a_drain() -> None:
+    """Whatever is open gets its name: sent, answered by one side, or by none."""
+
+    async def silent(peer: Peer) -> None:
+        await peer.head()
+        await peer.body(1)
+
+    async def scenario(stage: Stage) -> None:
+        wire, other = Wire(port=1), Wire(port=2)
+        stage.see(*wire.open(), wire.client(GET % 1), wire.server(SAME))
+        stage.see(*other.open(), other.client(GET % 1 + GET % 2))
+        while stage.check().pairs.replayed < 2:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+
+    ledger = staged(scenario, silent)
+    assert ledger.pairs.uncomparable == {Uncomparable.DRAINED: 2}
+    assert sum(ledger.replay.failed.values()) == 1
+
+
+def test_a_shadow_that_hangs_up() -> None:
+    """It is compared, with that outcome."""
+
+    async def hang_up(peer: Peer) -> None:
+        await peer.head()
+        peer.say(OK[:10])
+        peer.close()
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1), wire.server(SAME))
+        await stage.settled()
+        assert stage.tally.snapshot(stage.check()).status_pairs == {"200→closed": 1}
+
+    assert staged(scenario, hang_up).pairs.compared == 1
