@@ -35,7 +35,7 @@ def test_up_and_down() -> None:
         for _ in range(64):
             uplink.send(bytes(1 << 16))
         assert uplink.pending > 0
-        uplink.connection_lost = lambda _: None  # type: ignore[method-assign]
+        uplink.connection_lost = lambda exc: None  # type: ignore[method-assign]  # noqa: ARG005
         transport.abort()
         await asyncio.sleep(0)
         channel.close()

@@ -159,3 +159,22 @@ def test_response_fields_are_split_when_asked_for() -> None:
     head = response(b"HTTP/1.1 200 OK\r\nB: x:y \r\na:\tz\r\n\r\n")
     assert head.headers == [(b"B", b"x:y"), (b"a", b"z")]
     assert head.headers is head.headers
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (b"HTTP/1.1 204 X\r\n\r\n", True),
+        (b"HTTP/1.1 204 X\r\nConnection: keep-alive\r\n\r\n", True),
+        (b"HTTP/1.1 204 X\r\nCONNECTION: x,  Close\r\n\r\n", False),
+        (b"HTTP/1.1 204 X\r\nConnection: x\r\nConnection: close\r\n\r\n", False),
+        (b"HTTP/1.1 204 X\r\nA: connection: close\r\n\r\n", True),
+        (b"HTTP/1.0 204 X\r\n\r\n", False),
+        (b"HTTP/1.0 204 X\r\nconnection: Keep-Alive\r\n\r\n", True),
+    ],
+)
+def test_whether_a_response_keeps_its_connection(raw: bytes, kept: bool) -> None:
+    """By its version, unless a Connection field says otherwise."""
+    head = parse_response(raw)
+    assert isinstance(head, ResponseHead)
+    assert head.keep_alive is kept
