@@ -42,7 +42,7 @@ def test_claim_of_a_dead_worker_is_skipped_on_a_record_boundary(
 
     nothing: list[Segment] = []
     with pytest.raises(_DiedError):
-        tap.readers[0].drain(claim, nothing.append, nothing.append, limit)
+        tap.readers[0].drain(claim, claimed.append, nothing.append, nothing.append, limit)
     supervisor = RingView(tap.rings[0], tap.ring_size)
     supervisor.skip_to(claimed[0])
     supervisor.close()

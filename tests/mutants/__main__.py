@@ -76,12 +76,19 @@ def run_test(folder: Path, test: str) -> bool:
     command = [".venv/bin/python", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=TIMEOUT_S, check=False
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return False  # it hangs: not green
     if done.returncode not in {0, 1}:
-        raise RuntimeError(f"{test}: pytest exited {done.returncode}: {done.stdout.decode()[-500:]}")
+        raise RuntimeError(
+            f"{test}: pytest exited {done.returncode}: {done.stdout.decode()[-500:]}"
+        )
     return done.returncode == 0
 
 

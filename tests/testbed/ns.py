@@ -60,7 +60,10 @@ class Namespace:
     def _is_ours_outside(self) -> bool:
         """Whether this is the namespace of our own process or of init: never to be emptied."""
         mine = _identity(self.path)
-        return mine is not None and mine in (_identity(Path("/proc/self/ns/net")), _identity(Path("/proc/1/ns/net")))
+        return mine is not None and mine in (
+            _identity(Path("/proc/self/ns/net")),
+            _identity(Path("/proc/1/ns/net")),
+        )
 
     def exists(self) -> bool:
         """Whether the name is there (also as an empty file of a half-made namespace)."""

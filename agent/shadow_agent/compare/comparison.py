@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.replay.reply import Reply
 from shadow_agent.telemetry.reasons import Outcome
+
+_ANSWERED: Final = Outcome.ANSWERED
 
 
 class Comparison(NamedTuple):
@@ -35,7 +37,7 @@ def compare(
     if status is None or outcome is None:
         raise ValueError("both sides must be settled")
     asked, first, last = times
-    whole = outcome is Outcome.ANSWERED
+    whole = outcome is _ANSWERED
     return Comparison(
         outcome=outcome,
         production_status=status,

@@ -7,7 +7,7 @@ import struct
 from typing import Final, NamedTuple
 
 _CLAIM: Final = struct.Struct("=Q")
-_DONE: Final = struct.Struct("=QQ")
+_DONE: Final = struct.Struct("=QQQ")
 _DONE_AT: Final = _CLAIM.size
 
 
@@ -15,6 +15,7 @@ class Progress(NamedTuple):
     """What a worker had done when it was last heard of."""
 
     claimed: int  # ring position up to which it was about to read
+    position: int  # ring position behind the last batch it had handled
     read: int  # packets it had handled, since it started
     started: int  # requests whose first byte it had seen, since it started
 
@@ -30,9 +31,12 @@ class ClaimPage:
         """Everything up to this ring position will be read now, whatever becomes of us."""
         _CLAIM.pack_into(self._page, 0, position)
 
-    def done(self, read: int, started: int) -> None:
-        """A batch has been handled; totals since the worker started."""
-        _DONE.pack_into(self._page, _DONE_AT, read, started)
+    def done(self, position: int, read: int, started: int) -> None:
+        """A batch up to ``position`` has been handled; totals since the worker started.
+
+        Said before the ring learns of it: killed in between, nothing is counted twice.
+        """
+        _DONE.pack_into(self._page, _DONE_AT, position, read, started)
 
     def progress(self) -> Progress:
         """The last values written."""
@@ -41,5 +45,5 @@ class ClaimPage:
         )
 
     def reset(self) -> None:
-        """For the next worker of this shard; the claim stays."""
-        self.done(0, 0)
+        """For the next worker of this shard; positions stay."""
+        self.done(self.progress().position, 0, 0)

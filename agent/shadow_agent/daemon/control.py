@@ -58,10 +58,12 @@ class ControlServer:
         except OSError as exc:
             self._listener.close()
             raise UsageError(f"{path}: {exc.strerror}", "give another --runtime-dir") from exc
-        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._listening = False
+        self._listen(wanted=True)
 
     def tick(self, now: float) -> None:
         """Drop clients that connect and say nothing."""
+        self._listen(wanted=True)
         for client in list(self._clients.values()):
             if not client.asked and client.since + _DEADLINE_S < now:
                 self._drop(client)
@@ -70,14 +72,23 @@ class ControlServer:
         """Stop listening and remove the socket."""
         for client in list(self._clients.values()):
             self._drop(client)
-        self._selector.unregister(self._listener)
+        self._listen(wanted=False)
         self._listener.close()
         self._path.unlink(missing_ok=True)
+
+    def _listen(self, *, wanted: bool) -> None:
+        if wanted and not self._listening:
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        elif self._listening and not wanted:
+            self._selector.unregister(self._listener)
+        self._listening = wanted
 
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
         except OSError:
+            # out of descriptors, most likely: not again before the next tick
+            self._listen(wanted=False)
             return
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, uid, _ = _CREDENTIALS.unpack(credentials)

@@ -15,7 +15,8 @@ from typing import Final
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.channel import ChildChannel
 from shadow_agent.daemon.claims import ClaimPage
-from shadow_agent.daemon.worker import WorkerSettings, run_worker
+from shadow_agent.daemon.settings import WorkerSettings
+from shadow_agent.daemon.worker import run_worker
 from shadow_agent.kernel.tap import Tap
 
 _DRAIN: Final = b'{"command":"drain"}'
@@ -88,8 +89,9 @@ class Fleet:
         for seat in self._seats:
             if seat.pid:
                 self._kill(seat)
+                # dead before its channel is read to the end, but not yet waited for
+                os.waitid(os.P_PID, seat.pid, os.WEXITED | os.WNOWAIT)
                 self._listen(seat)
-                self._reap(seat)
 
     def _kill(self, seat: _Seat) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -157,7 +159,7 @@ class Fleet:
         """Name what died with a worker, and skip what it had in hand: nothing is sent twice."""
         ring = self._tap.rings[seat.shard]
         progress = seat.claims.progress()
-        claimed = ring.count(ring.consumed, progress.claimed)
+        claimed = ring.count(max(ring.consumed, progress.position), progress.claimed)
         if progress.claimed > ring.consumed:
             ring.skip_to(progress.claimed)
         self._books.bury(seat.shard, progress, claimed)

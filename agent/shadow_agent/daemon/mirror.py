@@ -36,6 +36,8 @@ from shadow_agent.telemetry.reasons import LatencyUnknown, Outcome, Unanswered, 
 from shadow_agent.telemetry.tally import Tally
 
 _Times = tuple[int | None, int | None, int | None]
+_ANSWERED: Final = Outcome.ANSWERED
+_COMPLETE: Final = RequestOutcome.COMPLETE
 _NO_TIMES: Final[_Times] = (None, None, None)
 
 
@@ -193,7 +195,7 @@ class Mirror:
         elif isinstance(event, RequestEnded):
             replay = event.exchange.replay
             if replay is not None:
-                whole = event.outcome is RequestOutcome.COMPLETE
+                whole = event.outcome is _COMPLETE
                 self._pool.end_request(replay, whole=whole)
         elif isinstance(event, ExchangeEnded):
             replay = event.exchange.replay
@@ -226,7 +228,7 @@ class Mirror:
             or request_end is None
             or reply.first_offset is None
             or reply.end_offset is None
-            or reply.outcome is not Outcome.ANSWERED
+            or reply.outcome is not _ANSWERED
         ):
             return _NO_TIMES
         if not timeline.based:

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import pwd
+from dataclasses import dataclass
 from typing import Final
 
 from shadow_agent.config import Config
 from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
-from shadow_agent.daemon.worker import WorkerSettings
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.http.exchange import Limits as HttpLimits
 from shadow_agent.kernel.attach import Mechanism
 from shadow_agent.kernel.tap import TapSettings
 from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.sockets import Endpoint
 
 _NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker is told; everything else it finds out from the wire."""
+
+    shard: int
+    shards: int
+    ring_bytes: int
+    user: pwd.struct_passwd
+    endpoint: Endpoint
+    methods: frozenset[str] | None
+    budget: RequestBudget | None
+    loop_address: bytes  # requests from there are the shadow's own; b"" when it shares this host
+    session: Session
+    flow_limits: FlowLimits
+    http_limits: HttpLimits
+    pool_limits: PoolLimits
+    drain_s: float
+    debug: bool
 
 
 def tap_settings(config: Config, plan: Plan) -> TapSettings:

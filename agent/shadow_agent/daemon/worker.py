@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import socket
 import time
 import traceback
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import uvloop
 
-from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.claims import ClaimPage
-from shadow_agent.daemon.mirror import Mirror, Session
+from shadow_agent.daemon.mirror import Mirror
 from shadow_agent.daemon.process import (
     close_all_but,
     die_with_parent,
@@ -27,19 +24,17 @@ from shadow_agent.daemon.process import (
     ignore_terminal_signals,
     name_process,
 )
+from shadow_agent.daemon.settings import WorkerSettings
 from shadow_agent.daemon.uplink import Uplink, complain
 from shadow_agent.flow.counts import SegmentCounts
-from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
-from shadow_agent.http.exchange import Limits as HttpLimits
 from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.ring import RingReader
 from shadow_agent.kernel.sampling import sampled
 from shadow_agent.policy.decision import Policy
-from shadow_agent.replay.pool import PoolLimits, ShadowPool
+from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
-from shadow_agent.replay.sockets import Endpoint
 from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.snapshot import encode
 from shadow_agent.telemetry.tally import Tally
@@ -58,26 +53,6 @@ _SNAPSHOT_S: Final = 0.5
 # Endpoints are the bulk of a snapshot and cost the supervisor 20 ms to check.
 _ENDPOINTS_EVERY: Final = 10
 _COMPLAINTS_MAX: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker is told; everything else it finds out from the wire."""
-
-    shard: int
-    shards: int
-    ring_bytes: int
-    user: pwd.struct_passwd
-    endpoint: Endpoint
-    methods: frozenset[str] | None
-    budget: RequestBudget | None
-    loop_address: bytes  # requests from there are the shadow's own; b"" when it shares this host
-    session: Session
-    flow_limits: FlowLimits
-    http_limits: HttpLimits
-    pool_limits: PoolLimits
-    drain_s: float
-    debug: bool
 
 
 def run_worker(
@@ -187,14 +162,14 @@ class Worker:
         before, target = ring.packets, ring.produced
         try:
             self._read(target if finished else min(target, ring.consumed + _BATCH))
-            if ring.consumed >= target:
-                mirror.settle(finished)
-                timelines.forget(departed)
-            else:
-                # a record before theirs is still being written on another processor
-                mirror.put_back(finished)
         except Exception as exc:  # noqa: BLE001 - a defect costs one record, not the agent
             self._complain(exc)
+        if ring.consumed >= target:
+            self._settle(finished)
+            timelines.forget(departed)
+        else:
+            # a record before theirs is still being written on another processor
+            mirror.put_back(finished)
         if self._control.changes() != self._changes:
             self._follow_control()
         idle = ring.packets == before and not finished
@@ -210,22 +185,33 @@ class Worker:
         mirror, ring = self._mirror, self._ring
         while True:
             start = ring.consumed
-            try:
-                ring.drain(
-                    self._claims.claim, mirror.on_production, self._pool.timelines.push, _BATCH
-                )
-            finally:
-                mirror.packets = ring.packets
-                self._claims.done(ring.packets, mirror.started)
+            ring.drain(
+                self._claims.claim,
+                self._done,
+                mirror.on_production,
+                self._pool.timelines.push,
+                _BATCH,
+            )
             if ring.consumed >= target or ring.consumed == start:
                 return
+
+    def _done(self, position: int) -> None:
+        self._mirror.packets = self._ring.packets
+        self._claims.done(position, self._ring.packets, self._mirror.started)
+
+    def _settle(self, finished: list[tuple[Replay, Timeline]]) -> None:
+        for one in finished:
+            try:
+                self._mirror.settle([one])
+            except Exception as exc:  # noqa: BLE001 - a defect costs one pair, not the agent
+                self._complain(exc)
 
     def _complain(self, exc: Exception) -> None:
         """Say once for each kind of defect; standard error is the supervisor's."""
         kind = f"{type(exc).__name__}: {exc}"[:200]
         if kind not in self._complaints and len(self._complaints) < _COMPLAINTS_MAX:
             self._complaints.add(kind)
-            complain(f"worker {self._settings.shard}: defect, one record lost: {kind}")
+            complain(f"worker {self._settings.shard}: defect: {kind}")
             if self._settings.debug:
                 traceback.print_exception(exc)
 
@@ -247,7 +233,17 @@ class Worker:
     # --- time ---
 
     def _tick(self) -> None:
-        self._ticks += 1
+        try:
+            self._ticks += 1
+            ended = self._on_tick()
+        except Exception as exc:  # noqa: BLE001 - a defect costs one tick, not all deadlines
+            self._complain(exc)
+            ended = False
+        if not ended:
+            self._loop.call_later(_TICK_S, self._tick)
+
+    def _on_tick(self) -> bool:
+        """Deadlines, reports; whether the worker has finished."""
         self._pool.tick(self._loop.time())
         if self._ticks % round(1 / _TICK_S) == 0:
             self._mirror.expire(time.monotonic_ns())
@@ -256,10 +252,10 @@ class Worker:
                 self._tally.round_trip(rtt)
         if self._drain_by is not None and self._drained():
             self._finish()
-            return
+            return True
         if self._ticks % round(_SNAPSHOT_S / _TICK_S) == 0:
             self._send_snapshot(final=False)
-        self._loop.call_later(_TICK_S, self._tick)
+        return False
 
     def _drained(self) -> bool:
         late = self._drain_by is not None and self._loop.time() >= self._drain_by

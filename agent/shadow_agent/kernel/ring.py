@@ -105,6 +105,7 @@ class RingReader(RingView):
     def drain(
         self,
         claim: Callable[[int], None],
+        done: Callable[[int], None],
         on_production: Callable[[Segment], None],
         on_shadow: Callable[[Segment], None],
         limit: int,
@@ -112,7 +113,8 @@ class RingReader(RingView):
         """Hand over the records of about ``limit`` bytes and count ``packets``.
 
         ``claim`` learns, before the first is handled, up to where we will read: if we die in
-        between, the supervisor skips to there, so that nothing is ever replayed twice.
+        between, the supervisor skips to there, so that nothing is ever replayed twice. ``done``
+        learns where the batch ended before the ring does.
 
         One flat loop with bound locals: it runs for every record (0.9 µs each; a generator
         and a decoded header object made it 1.6).
@@ -147,4 +149,5 @@ class RingReader(RingView):
         finally:
             # also when a handler fails: that record is spent, and the next is looked at
             self.packets += packets
+            done(position)
             self._consumed[0] = position

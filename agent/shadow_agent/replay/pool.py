@@ -10,7 +10,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.replay.channel import Channel, State
@@ -20,6 +20,11 @@ from shadow_agent.replay.reply import ReplyReader
 from shadow_agent.replay.sockets import Endpoint, begin_connect, key_of, outcome_of
 from shadow_agent.replay.timeline import Timeline, Timelines
 from shadow_agent.telemetry.reasons import Failed, Outcome, Refused, Shed, Uncomparable
+
+# Enum members as module names: a look-up on the class costs 60 ns, and there are many.
+_QUEUED: Final = Phase.QUEUED
+_SENT: Final = Phase.SENT
+_OPEN: Final = State.OPEN
 
 
 class PoolLimits(NamedTuple):
@@ -71,7 +76,7 @@ class ShadowPool:
         connection = self._by_flow.get(flow_key)
         if connection is None:
             connection = self._by_flow[flow_key] = ShadowConnection(self, flow_key)
-        replay = Replay(exchange, connection)
+        replay = Replay(exchange, connection, self._loop.time())
         exchange.replay = replay
         self.counts.queued += 1
         self._idle.pop(connection, None)
@@ -80,13 +85,13 @@ class ShadowPool:
 
     def add_body(self, replay: Replay, raw: bytes) -> None:
         """More of its body, as captured."""
-        if replay.phase is Phase.QUEUED or replay.phase is Phase.SENT:
+        if replay.phase is _QUEUED or replay.phase is _SENT:
             replay.connection.add_body(replay, raw)
 
     def end_request(self, replay: Replay, *, whole: bool) -> None:
         """Its last byte is there, or never will be."""
         replay.request_whole = True
-        if replay.phase is Phase.QUEUED or replay.phase is Phase.SENT:
+        if replay.phase is _QUEUED or replay.phase is _SENT:
             replay.connection.end_request(replay, whole=whole)
 
     def retire(self, flow_key: bytes) -> None:
@@ -139,7 +144,7 @@ class ShadowPool:
 
     def sent(self, replay: Replay) -> None:
         """Its head goes out now, or would have, had the shadow let us connect."""
-        replay.phase = Phase.SENT
+        replay.phase = _SENT
         replay.sent_ns = time.monotonic_ns()
         self.counts.queued -= 1
         self.counts.replayed += 1
@@ -179,7 +184,7 @@ class ShadowPool:
 
     def settled(self, connection: ShadowConnection) -> None:
         """It has nothing to do."""
-        if connection.state is State.OPEN:
+        if connection.state is _OPEN:
             connection.idle_since = self._loop.time()
             self._idle[connection] = None
             self._idle.move_to_end(connection)
@@ -205,8 +210,7 @@ class ShadowPool:
 
     def too_old(self, replay: Replay) -> bool:
         """It waited longer than its answer is worth."""
-        age = self._loop.time() - replay.exchange.request_started_ts / 1e9
-        return age > self.limits.max_queue_age
+        return self._loop.time() - replay.queued_at > self.limits.max_queue_age
 
     def deadlines(self) -> tuple[float, float]:
         """Loop times by which the answer to what is sent now must begin, and be whole."""

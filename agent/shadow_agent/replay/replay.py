@@ -53,6 +53,7 @@ class Replay:
         "pending",
         "phase",
         "production_ended",
+        "queued_at",
         "reply",
         "request_end",
         "request_whole",
@@ -61,8 +62,9 @@ class Replay:
         "times",
     )
 
-    def __init__(self, exchange: Exchange, connection: ShadowConnection) -> None:
-        """Queued, nothing sent."""
+    def __init__(self, exchange: Exchange, connection: ShadowConnection, queued_at: float) -> None:
+        """Queued, nothing sent; ``queued_at`` is loop time."""
+        self.queued_at = queued_at
         self.exchange = exchange
         self.connection = connection
         self.phase = Phase.QUEUED

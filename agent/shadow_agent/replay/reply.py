@@ -14,6 +14,10 @@ _BEGIN: Final = b"HTTP/1."
 _SWITCHING: Final = 101
 
 
+# Enum members as module names: a look-up on the class costs 60 ns, and there are many.
+_ANSWERED: Final = Outcome.ANSWERED
+
+
 class Reply:
     """One answer as it comes in. Offsets count the bytes of the connection from its start."""
 
@@ -74,7 +78,7 @@ class Reply:
         else:
             self._body = LengthBody(framing)
         if self._body.done:
-            self.outcome = Outcome.ANSWERED
+            self.outcome = _ANSWERED
 
     def take_body(self, data: bytes, at: int, max_body: int) -> int:
         """Read body bytes from ``at``; returns where it stopped."""
@@ -88,7 +92,7 @@ class Reply:
         if body.malformed:
             self.outcome = Outcome.GARBAGE
         elif body.done:
-            self.outcome = Outcome.ANSWERED
+            self.outcome = _ANSWERED
         elif self.body_len > max_body:
             self.outcome = Outcome.OVERSIZE
         return at
@@ -97,7 +101,7 @@ class Reply:
         """The shadow closed its side in an orderly way."""
         if self.outcome is None:
             until_close = isinstance(self._body, CloseBody)
-            self.outcome = Outcome.ANSWERED if until_close else Outcome.CLOSED
+            self.outcome = _ANSWERED if until_close else Outcome.CLOSED
 
     def _add(self, piece: bytes) -> None:
         if not self.body_len:

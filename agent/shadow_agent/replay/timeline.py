@@ -15,6 +15,7 @@ from shadow_agent.flow.sequence import diff
 # Segments remembered per direction; beyond it the oldest is forgotten and its time unknown.
 # 4096 GRO segments hold some 64 MiB, the largest body that is read.
 _REMEMBERED: Final = 4096
+_REQUEST: Final = Direction.REQUEST
 
 
 class Span(NamedTuple):
@@ -23,6 +24,10 @@ class Span(NamedTuple):
     start: int
     end: int
     ts: int
+
+
+# NamedTuple's own __new__ takes as long again.
+_new: Final = tuple.__new__
 
 
 class _Track:
@@ -37,9 +42,14 @@ class _Track:
         self.spans: deque[Span] = deque(maxlen=_REMEMBERED)
 
     def push(self, seq: int, length: int, ts: int) -> None:
-        if self.base is None:
+        base, high = self.base, self.high
+        if base is None:
             return
-        start = self.high + diff(seq, self.base + self.high & 0xFFFFFFFF)
+        if seq == base + high & 0xFFFFFFFF:  # in order, as nearly all are
+            self.high = end = high + length
+            self.spans.append(_new(Span, (high, end, ts)))
+            return
+        start = high + diff(seq, base + high & 0xFFFFFFFF)
         end = start + length
         if start < self.high:
             self.resent_to = max(self.resent_to, min(end, self.high))
@@ -50,9 +60,12 @@ class _Track:
     def passed(self, offset: int) -> int | None:
         """When the byte at ``offset`` passed; forgets what lies before its span."""
         spans = self.spans
-        while spans and spans[0].end <= offset:
+        while spans:
+            start, end, ts = spans[0]
+            if end > offset:
+                return ts if start <= offset else None
             spans.popleft()
-        return spans[0].ts if spans and spans[0].start <= offset else None
+        return None
 
 
 class Timeline:
@@ -67,11 +80,12 @@ class Timeline:
 
     def push(self, segment: Segment) -> None:
         """A record of the shadow-side tap."""
-        track = self._requests if segment.direction == Direction.REQUEST else self._answers
-        if segment.flags & SYN:
-            track.base = segment.seq + 1 & 0xFFFFFFFF
-        elif segment.length:
-            track.push(segment.seq, segment.length, segment.ts)
+        ts, _, direction, seq, _, flags, _, length, _ = segment
+        track = self._requests if direction == _REQUEST else self._answers
+        if flags & SYN:
+            track.base = seq + 1 & 0xFFFFFFFF
+        elif length:
+            track.push(seq, length, ts)
 
     @property
     def based(self) -> bool:

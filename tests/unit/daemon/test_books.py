@@ -89,7 +89,7 @@ def test_a_death_balances_with_the_kernel(ledger: Ledger, more: int, hand: int, 
     books = Books(2)
     books.report(0, encode(Snapshot(ledger=ledger)))
     read = ledger.records.read + more
-    books.bury(0, Progress(0, read, ledger.requests.started + more), (hand, 1))
+    books.bury(0, Progress(0, 0, read, ledger.requests.started + more), (hand, 1))
     kernel = dict.fromkeys(Counter, 0)
     kernel[Counter.COPIED] = kernel[Counter.SEEN] = read + hand + ring
     whole = books.ledger(books.snapshot().ledger, kernel, ring)

@@ -38,11 +38,11 @@ def post(length: int, target: str = "/") -> bytes:
     return request("POST", target, f"Content-Length: {length}\r\n")
 
 
-def exchange(raw: bytes, flow: int = 1, *, age_s: float = 0.0) -> Exchange:
+def exchange(raw: bytes, flow: int = 1) -> Exchange:
     """An exchange of which the head has just been read, on one of production's flows."""
     head = parse_request(raw)
     assert isinstance(head, RequestHead)
-    started = time.monotonic_ns() - round(age_s * 1e9)
+    started = time.monotonic_ns()
     return Exchange(1, flow.to_bytes(36, "big"), "s", head, started, 0, 0, unsure=False)
 
 
@@ -123,7 +123,8 @@ class Bed:
     def submit(self, raw: bytes, flow: int = 1, *, whole: bool = True, age_s: float = 0) -> Replay:
         """A request of production, whole unless its body is still to come."""
         self.heads += 1
-        replay = self.pool.submit(exchange(raw, flow, age_s=age_s))
+        replay = self.pool.submit(exchange(raw, flow))
+        replay.queued_at -= age_s
         if whole:
             self.pool.end_request(replay, whole=True)
         return replay

@@ -12,7 +12,7 @@ from tests.unit.replay.bed import exchange, post, request
 
 def sent(raw: bytes) -> Replay:
     """A request that was sent whole and waits for its answer."""
-    replay = Replay(exchange(raw), None)  # type: ignore[arg-type]
+    replay = Replay(exchange(raw), None, 0.0)  # type: ignore[arg-type]
     replay.request_end = len(raw)
     replay.reply = Reply(head_only=False)
     return replay
@@ -45,7 +45,7 @@ def test_what_may_not_be_sent_again() -> None:
 
 def test_bytes_that_waited() -> None:
     """The head and the body behind it, once; nothing stays behind."""
-    replay = Replay(exchange(post(4)), None)  # type: ignore[arg-type]
+    replay = Replay(exchange(post(4)), None, 0.0)  # type: ignore[arg-type]
     assert replay.phase is Phase.QUEUED
     assert replay.take_bytes() is replay.exchange.raw_head
     replay.pending += [b"bo", b"dy"]
