@@ -13,7 +13,7 @@ from shadow_agent.http.messages import REJECTED, Cause, MessageStream, Phase
 from shadow_agent.telemetry.reasons import NotHttp
 
 if TYPE_CHECKING:
-    from shadow_agent.flow.items import Data, End
+    from shadow_agent.flow.items import Data, End, Gap
     from shadow_agent.http.exchange import Exchange, Limits
     from shadow_agent.http.pairing import Pairing
 
@@ -23,6 +23,7 @@ _OUTCOMES = {
     Cause.OVERSIZE: RequestOutcome.OVERSIZE,
     Cause.ENDED: RequestOutcome.ABORTED,
 }
+SHORTEST_REQUEST = len(b"GET / HTTP/1.0\r\n\r\n")
 _COMPLETE = RequestOutcome.COMPLETE
 _new = tuple.__new__  # see pairing
 
@@ -41,6 +42,11 @@ class RequestStream(MessageStream):
         self._start_seq = 0
         self._start_ack = 0
         self._missing = False  # requests may be missing before the next one
+
+    def gap(self, item: Gap) -> None:
+        """Bytes are missing here; between requests, too few for one are a FIN or white space."""
+        if self._phase is not Phase.START or item.length >= SHORTEST_REQUEST:
+            super().gap(item)
 
     def _resume(self, item: Data) -> bool:
         if not starts_request(item.payload):

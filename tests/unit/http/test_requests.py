@@ -3,6 +3,7 @@
 import pytest
 
 from shadow_agent.flow.flow import FlowLimits
+from shadow_agent.flow.segment import ACK, FIN
 from shadow_agent.http.counts import RequestOutcome
 from shadow_agent.http.exchange import Event, Limits, RequestBodySeen, RequestEnded, RequestHeadSeen
 from tests.property.wire import GET, Wire, assembler, begun, drive, response
@@ -84,6 +85,17 @@ def test_a_gap_in_a_body_costs_that_request_only() -> None:
     assert [exchange.answered for exchange in begun(events)] == [True, True]
     assert begun(events)[0].request_body_len is None
     assert target.requests.unexplained_gaps == 0
+
+
+def test_a_lost_fin_hides_no_request() -> None:
+    """The service acknowledged one byte more than the client's requests have."""
+    wire, target = Wire(), assembler()
+    segments = [*wire.open(), wire.client(GET % 1), wire.server(response(b"1"))]
+    wire.client(b"", flags=FIN | ACK)
+    segments.append(wire.server(b"", flags=FIN | ACK))
+    drive(target, segments)
+    assert target.requests.unexplained_gaps == 0
+    assert target.requests.started == target.requests.complete == 1
 
 
 def test_a_gap_between_requests_is_unexplained() -> None:
