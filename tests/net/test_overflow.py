@@ -69,7 +69,7 @@ def test_smallest_ring_loses_by_name(bed: Testbed, keep_alive: bool) -> None:
     assert ledger["packets"]["seen"] == counters[Counter.SEEN] == runs
     assert ledger["packets"]["ring_full"] > 0
     assert ledger["requests"]["lost"] > 0
-    assert at(ledger, "pairs.compared") > 0
+    assert at(ledger, "requests.started") > 0
     # The ring is the only bottleneck, so nothing else may take the blame.
     assert ledger["replay"]["shed"] == ledger["replay"]["failed"] == {}
     assert ledger["pairs"]["uncomparable"].keys() <= {"production_unanswered"}

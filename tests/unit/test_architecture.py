@@ -87,7 +87,6 @@ MAX_LINES = 300
 NO_TWIN: dict[str, str] = {
     # a whole agent with its own processes: nothing of it works without a loaded tap
     "daemon.account": "tests/net/test_operator.py",
-    "daemon.fleet": "tests/net/test_kill.py",
     "daemon.places": "tests/net/test_container.py",
     "daemon.supervisor": "tests/net/test_operator.py, tests/net/test_mirror.py",
     "daemon.worker": "tests/net/test_mirror.py, tests/net/test_overflow.py",

@@ -1,0 +1,176 @@
+"""Fleet: real forks that die in several ways, before a ring that only remembers."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
+
+import pytest
+
+from shadow_agent.daemon import fleet as module
+from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.channel import frame
+from shadow_agent.daemon.claims import ClaimPage
+from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.settings import WorkerSettings
+from shadow_agent.kernel.layout import Counter
+from shadow_agent.kernel.tap import Tap
+from shadow_agent.telemetry.ledger import Ledger, Records, Requests, Segments
+from shadow_agent.telemetry.snapshot import Snapshot, encode
+
+Life = Callable[[socket.socket, ClaimPage], None]
+
+
+class Ring:
+    """Consumed up to 40; three packets, one of them a request, lie behind."""
+
+    def __init__(self) -> None:
+        """Nothing skipped."""
+        self.consumed = 40
+        self.counted: list[tuple[int, int]] = []
+
+    def count(self, start: int, end: int) -> tuple[int, int]:
+        """As RingView's."""
+        self.counted.append((start, end))
+        return (3, 1) if end > start else (0, 0)
+
+    def skip_to(self, position: int) -> None:
+        """As RingView's."""
+        self.consumed = position
+
+
+class Stage:
+    """A fleet of one, whose worker lives as told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not started."""
+        self.life: Life = lambda *_: None
+        self.ring = Ring()
+        self.books = Books(1)
+        self.said: list[str] = []
+        self.selector = selectors.DefaultSelector()
+        tap = SimpleNamespace(rings=[self.ring], ring_fds=[-1], control_fd=-1)
+        monkeypatch.setattr(module, "run_worker", self._run)
+        # replace() only looks at the fields that change
+        settings = cast(WorkerSettings, SimpleNamespace(shards=1))
+        monkeypatch.setattr(module, "replace", lambda made, **_: made)
+        self.fleet = Fleet(cast(Tap, tap), settings, self.selector, self.books, self.said.append)
+
+    def _run(self, *told: Any) -> NoReturn:
+        _, _, _, channel, claims, _ = told
+        try:
+            self.life(channel, claims)
+        finally:
+            os._exit(0)
+
+    def until_dead(self) -> None:
+        """Handle what the worker says, and its end."""
+        while self.fleet.pids:
+            for key, _ in self.selector.select(5):
+                key.data()
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Stopped at the end, whatever lives."""
+    made = Stage(monkeypatch)
+    yield made
+    made.fleet.stop()
+    made.selector.close()
+
+
+def _snapshot(read: int, started: int) -> bytes:
+    ledger = Ledger(
+        records=Records(read=read),
+        segments=Segments(read=read, used=read),
+        requests=Requests(started=started, complete=started),
+    )
+    return frame(encode(Snapshot(ledger=ledger)))
+
+
+def test_what_a_dead_worker_had_in_hand_is_skipped_and_named(stage: Stage) -> None:
+    """Its successor begins behind the claim: nothing is ever replayed twice."""
+
+    def life(channel: socket.socket, claims: ClaimPage) -> None:
+        channel.sendall(_snapshot(read=5, started=2))
+        claims.done(40, 7, 3)
+        claims.claim(100)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    stage.life = life
+    stage.fleet.start()
+    stage.until_dead()
+    assert stage.ring.counted == [(40, 100)]
+    assert stage.ring.consumed == 100
+    merged = stage.books.snapshot().ledger
+    ledger = stage.books.ledger(merged, dict.fromkeys(Counter, 0), 0)
+    assert ledger.records.lost == {"worker_died": 5}  # 2 handled and not reported, 3 in hand
+    assert (ledger.requests.started, ledger.requests.evicted, ledger.requests.lost) == (3, 1, 1)
+    assert "signal 9" in stage.said[0]
+
+
+def test_killed_between_a_batch_and_the_ring_s_knowing(stage: Stage) -> None:
+    """What the page calls done is not counted once more."""
+
+    def life(channel: socket.socket, claims: ClaimPage) -> None:
+        del channel
+        claims.claim(100)
+        claims.done(100, 7, 3)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    stage.life = life
+    stage.fleet.start()
+    stage.until_dead()
+    assert stage.ring.counted == [(100, 100)]
+    assert stage.ring.consumed == 100
+
+
+def test_a_dead_worker_is_replaced(stage: Stage) -> None:
+    """At once, unless it died at once."""
+    stage.life = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    stage.fleet.start()
+    stage.until_dead()
+    stage.fleet.tick(0.0)
+    assert stage.fleet.pids == []
+    stage.fleet.tick(float("inf"))
+    assert len(stage.fleet.pids) == 1
+
+
+def test_one_that_ends_in_order_is_not(stage: Stage) -> None:
+    """Its last snapshot stands."""
+    stage.life = lambda channel, _: channel.sendall(_snapshot(read=5, started=2))
+    stage.fleet.start()
+    stage.until_dead()
+    stage.fleet.tick(float("inf"))
+    assert stage.fleet.pids == []
+    assert stage.books.snapshot().ledger.records.read == 5
+    assert stage.said == []
+
+
+def test_nonsense_costs_a_worker_its_life(stage: Stage) -> None:
+    """A worker that was taken over can lie about its counts and nothing more."""
+
+    def life(channel: socket.socket, claims: ClaimPage) -> None:
+        del claims
+        channel.sendall(frame(b'{"pickle": 1}') * 2)
+        signal.pause()
+
+    stage.life = life
+    stage.fleet.start()
+    stage.until_dead()
+    assert any("nonsense" in line for line in stage.said)
+
+
+def test_one_that_does_not_hear_is_killed_at_the_end(stage: Stage) -> None:
+    """The fleet never waits for a worker for ever."""
+    stage.life = lambda *_: signal.pause()
+    stage.fleet.start()
+    stage.fleet.drain()
+    stage.fleet.stop()
+    assert stage.fleet.pids == []
+    assert stage.selector.get_map() == {}
