@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -154,3 +155,31 @@ def test_no_socket_can_be_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="runtime-dir"):
         Served(tmp_path / "nowhere" / "web.sock")
     assert os.umask(before) == before
+
+
+def test_a_peer_that_is_not_root_is_not_heard(served: Served) -> None:
+    """Whatever the file's mode says: the kernel tells who is at the other end."""
+    served.path.chmod(0o666)
+    for folder in served.path.parents:
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o111)
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(served.path))
+        os.write(tell, b".")
+        client.settimeout(5)
+        with contextlib.suppress(OSError):
+            client.sendall(b'{"command": "detach"}\n')
+            os._exit(1 if client.recv(1) else 0)
+        os._exit(0)
+    assert os.read(told, 1) == b"."
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        for key, _ in served.selector.select(0.05):
+            key.data()
+    assert served.asked == []
+    os.close(told)
+    os.close(tell)

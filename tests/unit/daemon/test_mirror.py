@@ -10,7 +10,7 @@ import pytest
 from shadow_agent.daemon.mirror import Mirror, Session
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import FlowLimits
-from shadow_agent.flow.segment import Segment
+from shadow_agent.flow.segment import ACK, SYN, Segment
 from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.http.exchange import Limits
@@ -34,6 +34,7 @@ class Stage:
         """Nothing was read yet."""
         self.bed = bed
         self.tally = Tally()
+        self.answered = asyncio.Event()
         pool = ShadowPool(at(port), PoolLimits(), bed.loop, (0, 1), self._on_done)
         assembler = Assembler(
             FlowLimits(), Limits(), SegmentCounts(), RequestCounts(), ExchangeCounts()
@@ -43,6 +44,7 @@ class Stage:
 
     def _on_done(self, replay: Replay, timeline: Timeline) -> None:
         self.mirror.on_done(replay, timeline)
+        self.answered.set()
 
     def see(self, *segments: Segment) -> None:
         """Records of production, now."""
@@ -111,6 +113,40 @@ def test_a_pair_is_compared(first: str) -> None:
     ledger = staged(scenario)
     assert ledger.pairs.compared == 1
     assert ledger.exchanges.answered == 1
+
+
+def test_the_shadow_s_latency_runs_to_its_first_byte() -> None:
+    """From the request's last byte out to the answer's first in, by the kernel's times."""
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1))
+        await stage.answered.wait()
+        finished = stage.mirror.take_finished()
+        replay, timeline = finished[0]
+        reply = replay.reply
+        assert reply is not None
+        assert reply.first_offset is not None
+        assert reply.end_offset is not None
+        assert replay.request_end is not None
+        half = (reply.first_offset + reply.end_offset) // 2
+
+        def passed(direction: int, seq: int, length: int, ts: int, flags: int = ACK) -> None:
+            timeline.push(Segment(ts, b"", direction, seq, 0, flags, b"", length, final=True))
+
+        passed(0, 99, 0, 0, SYN)
+        passed(1, 499, 0, 0, SYN)
+        passed(0, 100, replay.request_end, 10_000)
+        passed(1, 500, half, 60_000)
+        passed(1, 500 + half, reply.end_offset - half, 910_000)
+        stage.mirror.settle(finished)
+        stage.see(wire.server(SAME))
+        snapshot = stage.tally.snapshot(stage.check())
+        assert snapshot.latency_unknown == {}
+        assert snapshot.shadow_first.percentile(50) == pytest.approx(50, rel=0.02)
+        assert snapshot.shadow_last.percentile(50) == pytest.approx(900, rel=0.02)
+
+    staged(scenario)
 
 
 def test_what_policy_refuses() -> None:
