@@ -5,8 +5,9 @@ kernel feature and tool is there and a skip means that a promise went untested. 
 are lines of ``allowed_skips.txt``: a pattern of test ids, and the reason.
 """
 
+import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -70,3 +71,30 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if required():
         refuse_skip(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def bcc_headers() -> Iterator[None]:
+    """Headers where bcc looks for them.
+
+    For this test machine only: its kernel has none, and Debian's of another version will do for
+    a program that uses stable fields only. A link that was there stays; ours is removed.
+    """
+    folder = Path("/lib/modules", os.uname().release)
+    installed = sorted(Path("/lib/modules").glob("*-*/build"))
+    made: list[Path] = []
+    if "BCC_KERNEL_SOURCE" not in os.environ and not (folder / "build").exists():
+        if not installed:
+            pytest.skip("kernel headers (linux-headers-amd64)")
+        folder.mkdir(exist_ok=True)
+        for name in ("build", "source"):
+            link = folder / name
+            if not link.exists():
+                link.symlink_to((installed[-1].parent / name).resolve())
+                made.append(link)
+    yield
+    for link in made:
+        link.unlink()
+    if made:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

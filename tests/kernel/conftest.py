@@ -25,7 +25,8 @@ from shadow_agent.kernel import bpf
 from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.counters import KernelCounters
 from shadow_agent.kernel.layout import RECORD, Counter, Role
-from shadow_agent.kernel.program import LoadedTap, Loader, load
+from shadow_agent.kernel.load import load
+from shadow_agent.kernel.program import LoadedTap, Loader
 from shadow_agent.kernel.ring import RingReader
 from tests.testbed.names import RunName
 from tests.testbed.ns import Namespace
@@ -257,30 +258,3 @@ def namespace() -> Iterator[Namespace]:
         yield made
     finally:
         made.remove()
-
-
-@pytest.fixture(scope="session")
-def bcc_headers() -> Iterator[None]:
-    """Headers where bcc looks for them.
-
-    For this test machine only: its kernel has none, and Debian's of another version will do for
-    a program that uses stable fields only. A link that was there stays; ours is removed.
-    """
-    folder = Path("/lib/modules", os.uname().release)
-    installed = sorted(Path("/lib/modules").glob("*-*/build"))
-    made: list[Path] = []
-    if "BCC_KERNEL_SOURCE" not in os.environ and not (folder / "build").exists():
-        if not installed:
-            pytest.skip("kernel headers (linux-headers-amd64)")
-        folder.mkdir(exist_ok=True)
-        for name in ("build", "source"):
-            link = folder / name
-            if not link.exists():
-                link.symlink_to((installed[-1].parent / name).resolve())
-                made.append(link)
-    yield
-    for link in made:
-        link.unlink()
-    if made:
-        with contextlib.suppress(OSError):
-            folder.rmdir()

@@ -11,7 +11,8 @@ import pytest
 
 from shadow_agent.kernel import bcc_loader, bpf, libbpf_loader, program
 from shadow_agent.kernel.layout import Counter
-from shadow_agent.kernel.program import MAPS, Loader, LoadError, load, source_folder
+from shadow_agent.kernel.load import load
+from shadow_agent.kernel.program import MAPS, Loader, LoadError, source_folder
 from tests.kernel import frames
 from tests.kernel.conftest import ENTRIES, MakeTap
 from tests.kernel.frames import GET, frame, ip, tcp
@@ -100,7 +101,7 @@ def test_auto_compiles_where_there_is_no_object(
     need_bcc: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An install without clang."""
-    monkeypatch.setattr(program, "OBJECT", tmp_path / "none.o")
+    monkeypatch.setattr("shadow_agent.kernel.load.OBJECT", tmp_path / "none.o")
     loaded = load(Loader.AUTO, ["tap_ingress"])
     assert loaded.loader is Loader.BCC
     loaded.close()
@@ -171,7 +172,8 @@ def _without_headers(script: str, **environment: str) -> subprocess.CompletedPro
 
 
 LOAD = (
-    "from shadow_agent.kernel.program import *\n"
+    "from shadow_agent.kernel.load import load\n"
+    "from shadow_agent.kernel.program import Loader, LoadError\n"
     "try: load(Loader.BCC, ['tap_ingress'])\n"
     "except LoadError as exc: print(exc)\n"
 )

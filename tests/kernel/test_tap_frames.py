@@ -24,7 +24,8 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from shadow_agent.kernel.layout import Counter
-from shadow_agent.kernel.program import Loader, load
+from shadow_agent.kernel.load import load
+from shadow_agent.kernel.program import Loader
 from tests.kernel import frames
 from tests.kernel.conftest import ENTRIES, SERVICE, Captured, Tap
 from tests.kernel.frames import ACK, GET, SEQ, WAYS, Ends, Way, frame, ip, tcp

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,30 +48,3 @@ def plain_bed() -> Iterator[Testbed]:
 def bed(plain_bed: Testbed) -> Iterator[Testbed]:
     """A plain testbed on which nothing runs."""
     yield from ended_after(plain_bed)
-
-
-@pytest.fixture(scope="session")
-def bcc_headers() -> Iterator[None]:
-    """Headers where bcc looks for them.
-
-    For this test machine only: its kernel has none, and Debian's of another version will do for
-    a program that uses stable fields only. A link that was there stays; ours is removed.
-    """
-    folder = Path("/lib/modules", os.uname().release)
-    installed = sorted(Path("/lib/modules").glob("*-*/build"))
-    made: list[Path] = []
-    if "BCC_KERNEL_SOURCE" not in os.environ and not (folder / "build").exists():
-        if not installed:
-            pytest.skip("kernel headers (linux-headers-amd64)")
-        folder.mkdir(exist_ok=True)
-        for name in ("build", "source"):
-            link = folder / name
-            if not link.exists():
-                link.symlink_to((installed[-1].parent / name).resolve())
-                made.append(link)
-    yield
-    for link in made:
-        link.unlink()
-    if made:
-        with contextlib.suppress(OSError):
-            folder.rmdir()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
 import select
+import shlex
 import signal
 import socket
 import stat
@@ -24,6 +26,7 @@ from tests.net.agent import (
     Home,
     at,
     attach,
+    attached,
     balanced,
     clean,
     drained,
@@ -176,6 +179,75 @@ def test_signals(served: Testbed, number: signal.Signals) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert clean(served.prod)
     assert agent.home.files() == []
+
+
+def test_nohup_is_respected(served: Testbed) -> None:
+    """Who ignores SIGHUP before us wants us to live on."""
+    home = Home(served)
+    argv = ["nohup", COMMAND, "attach", *options(served), "--json", *home.options]
+    agent = attached(home, served.prod.spawn(*argv, name="agent"))
+    agent.process.send(signal.SIGHUP)
+    use(served)
+    agent.wait_compared(3)
+    assert at(agent.stop()["ledger"], "pairs.compared") == 3
+
+
+@pytest.mark.parametrize("reader", ["none", "asleep"])
+def test_standard_error_that_nobody_reads(served: Testbed, reader: str) -> None:
+    """``2>&1 | head -1``, or a pipe that is full: mirroring and its end are as ever."""
+    home = Home(served)
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b"x" * 4096)
+    os.set_blocking(theirs, True)
+    if reader == "none":
+        os.close(ours)
+    argv = served.prod.command(
+        COMMAND, "attach", *options(served), "--json", *home.options, "--debug"
+    )
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=theirs) as process:
+        try:
+            agent_is_there = home.runtime / "eth0-8080.sock"
+            eventually(agent_is_there.exists, PATIENCE_S, "see its socket")
+            eventually(
+                lambda: client.ask(home.runtime, "eth0-8080", "status")["attached"],
+                PATIENCE_S,
+                "see it attached",
+            )
+            use(served)
+            eventually(
+                lambda: (
+                    client.ask(home.runtime, "eth0-8080", "status")["ledger"]["pairs"]["compared"]
+                    == 3
+                ),
+                PATIENCE_S,
+                "see all compared",
+            )
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+            os.close(theirs)
+            if reader != "none":
+                os.close(ours)
+    assert process.returncode == 0
+    assert balanced(json.loads(out))
+    assert clean(served.prod)
+
+
+def test_standard_output_that_takes_nothing(served: Testbed) -> None:
+    """One line that says where the summary is; exit code 2."""
+    home = Home(served)
+    command = shlex.join([COMMAND, "attach", *options(served), "--duration", "1", *home.options])
+    for more in ("", " --json"):
+        done = served.prod.run("sh", "-c", f"{command}{more} >/dev/full", check=False)
+        assert done.returncode == 2
+        last = done.stderr.splitlines()[-1]
+        assert "No space left on device; the summary is in " in last
+        folder = Path(last.rpartition(" ")[2])
+        assert balanced(json.loads((folder / "summary.json").read_text()))
 
 
 def talk(agent: Agent, data: bytes) -> bytes:

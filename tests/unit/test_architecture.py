@@ -96,6 +96,7 @@ NO_TWIN: dict[str, str] = {
     "kernel.bpf": "tests/kernel: every test there speaks to the kernel through it",
     "kernel.counters": "tests/kernel: every packet run there checks the counters",
     "kernel.libbpf_loader": "tests/kernel/test_loaders.py",
+    "kernel.load": "tests/kernel/test_loaders.py",
     "kernel.tap": "tests/net/test_attach_ways.py, tests/net/test_container.py",
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -42,6 +45,7 @@ def build() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. Errors are one line on stderr."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    _open_streams()
     try:
         result = build()(given, prog_name=PROGRAM, standalone_mode=False)
     except OperatorError as error:
@@ -61,6 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"internal error: {reason}; run with --debug for the traceback")
         return ExitCode.INTERNAL
     return int(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _open_streams() -> None:
+    """Standard streams that are open and take any character.
+
+    A file that we open must not become one of them, and no locale may cost the summary.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False, encoding="utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _group(text: str) -> typer.Typer:
@@ -93,7 +114,8 @@ def _nothing() -> None:
 
 
 def _say(text: str) -> None:
-    typer.echo(f"{PROGRAM}: {one_line(text)}", err=True)
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        typer.echo(f"{PROGRAM}: {one_line(text)}", err=True)
 
 
 if __name__ == "__main__":

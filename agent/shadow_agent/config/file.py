@@ -15,6 +15,7 @@ from shadow_agent.config import parse
 from shadow_agent.config.keys import KEYS, LIMITS, convert, find
 from shadow_agent.errors import UsageError
 
+_MAX_BYTES: Final = 1 << 20
 SYSTEM_FILE: Final = Path("/etc/shadow-agent/config.toml")
 
 # In a target's own table its name is already said.
@@ -49,7 +50,11 @@ def read(path: Path | None) -> File:
             return File(NOTHING, {})
         path = SYSTEM_FILE
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as source:
+            data = source.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise UsageError(f"--config {path}: above {_MAX_BYTES} bytes", "is it the right file?")
+        tree = tomllib.loads(data.decode())
     except OSError as error:
         raise UsageError(
             f"--config {path}: {error.strerror}", "name a file that can be read"

@@ -35,7 +35,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "metrics": Key("metrics", parse.listen_address),
     "port": Key("ports", parse.ports),
     "production-build": Key("production_build", parse.build),
-    "requests": Key("requests", parse.whole(1)),
+    "requests": Key("requests", parse.whole(1, parse.MAX_COUNT)),
     "require-shadow": Key("require_shadow", parse.flag),
     "runtime-dir": Key("runtime_dir", parse.folder),
     "sample": Key("sample", parse.fraction),
@@ -52,7 +52,7 @@ KEYS: Final[Mapping[str, Key]] = {
 def _limit(name: str) -> Callable[[object], Any]:
     if name == "ring_bytes":
         return parse.ring_size
-    return parse.seconds if name.endswith("_s") else parse.whole(1)
+    return parse.seconds if name.endswith("_s") else parse.whole(1, parse.MAX_COUNT)
 
 
 LIMITS: Final[Mapping[str, Key]] = {

@@ -18,6 +18,9 @@ from shadow_agent.config.model import SessionKey, SessionKind, ShadowUrl
 
 MAX_TARGET: Final = 64
 MAX_WORKERS: Final = 16
+# Of anything that is counted: more than there will ever be, and fits where the kernel counts.
+MAX_COUNT: Final = 10**15
+_MAX_SECONDS: Final = 1e9
 _MAX_PORT: Final = 65535
 # IFNAMSIZ of linux/if.h, less the NUL.
 _MAX_INTERFACE: Final = 15
@@ -75,10 +78,10 @@ def number(value: object) -> float:
 
 
 def seconds(value: object) -> float:
-    """A duration above zero."""
+    """A duration above zero, short enough to be counted in nanoseconds."""
     found = number(value)
-    if found <= 0:
-        raise ValueError(f"{found:g} is out of range; give seconds above 0")
+    if not 0 < found <= _MAX_SECONDS:
+        raise ValueError(f"{found:g} is out of range; give seconds above 0, at most 1e9")
     return found
 
 
@@ -158,7 +161,7 @@ def methods(value: object) -> frozenset[str] | None:
     if [name.lower() for name in names] == ["all"]:
         return None
     for name in names:
-        if not _TOKEN.fullmatch(name):
+        if not _TOKEN.fullmatch(name) or name.lower() == "all":
             raise ValueError(f"{name!r} is no HTTP method; write GET,HEAD or all")
     return frozenset(name.upper() for name in names)
 

@@ -51,8 +51,8 @@ class Account:
         state = self._tap.control.state()
         return State(sample=state.sample, paused=state.paused or state.tripped)
 
-    def summary(self) -> dict[str, Any]:
-        """The object of ``attach --json``."""
+    def summary(self, *, drained: bool = False) -> dict[str, Any]:
+        """The object of ``attach --json``; ``drained``: nothing may be open any more."""
         ledger, snapshot = self.totals()
         return summary_json(
             self.run,
@@ -62,6 +62,7 @@ class Account:
             interruptions=self._places.interruptions(),
             alerts=self.alerts,
             cost=self._cost(),
+            drained=drained,
             shadow_packets=packets_of(self._tap.counters.read()[Role.SHADOW]),
         )
 

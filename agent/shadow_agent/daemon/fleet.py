@@ -24,6 +24,8 @@ _DRAIN: Final = b'{"command":"drain"}'
 _RESTART_S: Final = 1.0
 # A busy worker reports twice a second; one that is silent for this long hangs.
 _SILENT_S: Final = 30.0
+# Between two ticks: we were stopped, or the machine was, and heard nobody.
+_AWAY_S: Final = 5.0
 
 
 class _Seat:
@@ -54,6 +56,7 @@ class Fleet:
         self._say = say
         self._seats = [_Seat(shard) for shard in range(settings.shards)]
         self._draining = False
+        self._ticked = 0.0
 
     @property
     def pids(self) -> list[int]:
@@ -75,7 +78,11 @@ class Fleet:
 
     def tick(self, now: float) -> None:
         """Restart who died; kill who hangs."""
+        away = now - self._ticked > _AWAY_S
+        self._ticked = now
         for seat in self._seats:
+            if away:
+                seat.heard = now
             if seat.pid and seat.heard + _SILENT_S < now:
                 self._say(f"worker {seat.shard} is silent for {_SILENT_S:g} s; killing it")
                 self._kill(seat)

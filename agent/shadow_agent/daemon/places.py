@@ -40,6 +40,7 @@ class Places:
         self._over: list[Interruption] = []
         self._active = False
         self._unseen = False  # something changed since the last look
+        self._changed_at: tuple[float, float] | None = None  # monotonic and epoch, the first time
         self._looked_at = float("-inf")
         self._watch = LinkWatch()
         selector.register(self._watch, selectors.EVENT_READ, self._changed)
@@ -89,6 +90,7 @@ class Places:
 
     def _changed(self) -> None:
         self._watch.clear()
+        self._changed_at = self._changed_at or (time.monotonic(), time.time())
         # A host that starts a hundred containers has hundreds of changes: a look costs 10 ms.
         if time.monotonic() - self._looked_at >= _LOOK_S:
             self._look()
@@ -100,6 +102,8 @@ class Places:
             return
         self._unseen = False
         self._looked_at = time.monotonic()
+        changed_at = self._changed_at or (self._looked_at, time.time())
+        self._changed_at = None
         for watched in self._watched:
             name = watched.place.interface.name
             found = netlink.interface(name)
@@ -107,7 +111,8 @@ class Places:
                 if watched.gone_at is None:
                     continue
             elif watched.gone_at is None:
-                watched.gone_at, watched.gone_clock = time.monotonic(), time.time()
+                # it went when we heard of a change, not when we came to look
+                watched.gone_at, watched.gone_clock = changed_at
                 self._tap.forget(watched.place)
                 self._say(f"interface {name} is gone; waiting for it")
             if found is not None:

@@ -28,6 +28,7 @@ from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.control import Answer, ControlServer
 from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.log import open_log
 from shadow_agent.daemon.metrics import MetricsChild
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.plan import Plan, make_plan
@@ -35,7 +36,7 @@ from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.daemon.target import claim
-from shadow_agent.errors import ExitCode, HostError
+from shadow_agent.errors import ExitCode, HostError, UsageError
 from shadow_agent.kernel.attach import remove_stale
 from shadow_agent.kernel.features import capabilities
 from shadow_agent.kernel.layout import Role
@@ -75,7 +76,7 @@ class Supervisor:
         """Loads the tap and forks the workers; nothing is attached yet."""
         self._config = config
         self._folder = folder
-        self._console = Console(stderr=True)
+        self._console = Console(file=stack.enter_context(open_log()))
         self._stop: str | None = None  # why we stop, once we do
         self._hurry = False  # a second signal: no drain
         self._waiting: list[Answer] = []  # who asked to detach
@@ -207,16 +208,30 @@ class Supervisor:
         self._fleet.stop()
 
     def _finish(self) -> ExitCode:
-        summary = self._account.summary()
-        self._note(self._folder.write_summary(summary))
-        if self._config.json:
-            sys.stdout.buffer.write(orjson.dumps(summary) + b"\n")
-            sys.stdout.buffer.flush()
-        else:
-            Console().print(render_summary(summary))
+        summary = self._account.summary(drained=not self._hurry)
+        trouble = self._folder.write_summary(summary)
+        self._note(trouble)
+        # Those who asked first: standard output may be a pipe that nobody reads.
         for answer in self._waiting:
             answer({"ok": True, "summary": summary})
+        try:
+            self._print(summary)
+        except OSError as exc:
+            fix = f"the summary is in {self._folder.path}" if trouble is None else ""
+            raise UsageError(f"standard output: {exc.strerror}", fix) from exc
         return ExitCode.DONE
+
+    def _print(self, summary: dict[str, Any]) -> None:
+        """On standard output, past its buffer: what it does not take is known at once."""
+        if self._config.json:
+            data = orjson.dumps(summary) + b"\n"
+        else:
+            console = Console()
+            with console.capture() as shown:
+                console.print(render_summary(summary))
+            data = shown.get().encode(sys.stdout.encoding, "backslashreplace")
+        with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+            out.write(data)
 
     # --- the operator ---
 
@@ -224,7 +239,10 @@ class Supervisor:
         ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
         self._selector.register(ours, selectors.EVENT_READ, lambda: os.read(ours, 64))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # or else nohup was meant
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             signal.signal(number, self._signalled)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ from typing import cast
 import orjson
 
 from shadow_agent.daemon.channel import Unframer, frame
+from shadow_agent.daemon.log import offer
 from shadow_agent.errors import one_line
 
 
@@ -50,4 +51,4 @@ class Uplink(asyncio.Protocol):
 
 def complain(text: str) -> None:
     """A line on standard error, which is the supervisor's."""
-    os.write(2, f"shadow-agent: {one_line(text)}\n".encode())
+    offer(2, f"shadow-agent: {one_line(text)}\n".encode())

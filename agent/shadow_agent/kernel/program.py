@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -43,16 +43,3 @@ def source_folder() -> Path:
     """Where ``tap.bpf.c`` is: inside an installed package, or beside it in a clone."""
     installed = Path(__file__).parents[1] / "bpf"
     return installed if installed.is_dir() else Path(__file__).parents[3] / "bpf"
-
-
-def load(loader: Loader, programs: Sequence[str]) -> LoadedTap:
-    """Load the named programs of the tap and its maps.
-
-    AUTO is libbpf with the object built at install, or bcc where there is no object.
-    Raises LoadError.
-    """
-    from shadow_agent.kernel import bcc_loader, libbpf_loader  # noqa: PLC0415 - each costs a library
-
-    if loader is Loader.BCC or (loader is Loader.AUTO and not OBJECT.exists()):
-        return bcc_loader.load(source_folder(), programs)
-    return libbpf_loader.load(OBJECT, programs)

@@ -18,8 +18,9 @@ from shadow_agent.kernel.attach import Attachment, Hook, Mechanism, attach
 from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.counters import KernelCounters
 from shadow_agent.kernel.layout import Role
+from shadow_agent.kernel.load import load
 from shadow_agent.kernel.netlink import Interface
-from shadow_agent.kernel.program import LoadedTap, Loader, load
+from shadow_agent.kernel.program import LoadedTap, Loader
 from shadow_agent.kernel.ring import RingView
 
 # The agent heartbeats four times a second; older than this it is dead or hangs.

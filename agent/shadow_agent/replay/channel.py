@@ -84,7 +84,8 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the shadow's answer, from here on hostile."""
-        self.owner.received(data)
+        if not self._closed:
+            self.owner.received(data)
 
     def eof_received(self) -> bool:
         """The shadow closed its side; the loop closes ours."""

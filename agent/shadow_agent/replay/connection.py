@@ -115,15 +115,18 @@ class ShadowConnection:
         """Our own fault: nothing that waits here is sent."""
         self._drop_channel()
         self._waiting.fail(reason)
+        self._pump()
 
     def no_room(self) -> None:
         """The cap on connections is reached and no other is idle."""
         self._drop_channel()
         self._waiting.shed(Shed.CONNECTIONS)
+        self._pump()
 
     def refuse_waiting(self) -> None:
         """Paused: what has not gone out does not go out."""
         self._waiting.refuse()
+        self._pump()
 
     def expire(self) -> None:
         """Its deadline passed: whatever it waited for did not come."""
@@ -159,7 +162,7 @@ class ShadowConnection:
         """Bytes of the shadow's answer."""
         replay, channel = self._current, self._channel
         if replay is None or replay.reply is None or channel is None:
-            self._drop_channel()  # nobody asked for them: whatever comes next is not trusted
+            self.connect_failed(Outcome.GARBAGE)  # unasked: an answer to whoever waits, if any
             return
         clean = channel.reader.feed(data)
         reply = replay.reply
@@ -173,8 +176,7 @@ class ShadowConnection:
         replay, channel = self._current, self._channel
         if replay is None or replay.reply is None or channel is None:
             if self.state is State.OPEN:
-                # at once: what production sends next needs another socket
-                self.lost(Outcome.CLOSED)
+                self.lost(Outcome.CLOSED)  # at once: the next request needs another socket
             return
         if replay.may_retry and channel.used:
             self._retry(replay)
@@ -216,16 +218,14 @@ class ShadowConnection:
             replay = self._waiting.take_fresh()
             if replay is not None:
                 self._send(replay, channel)
-        if self.idle:
-            if self._retired:
-                self.close()
-            else:
-                self._pool.settled(self)
+        if self.idle and self._retired:
+            self.close()
+        elif self.idle:
+            self._pool.settled(self)
 
     def _connect(self) -> None:
-        if self._closed_by_shadow:
-            self._closed_by_shadow = False
-            self._pool.counts.reconnects += 1
+        self._pool.counts.reconnects += self._closed_by_shadow
+        self._closed_by_shadow = False
         self._channel = Channel(self, self._pool.new_reader())
         self.timeline = self._channel.timeline
         self._pool.connect(self._channel)

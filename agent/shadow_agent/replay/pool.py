@@ -62,6 +62,7 @@ class ShadowPool:
         self.in_flight = 0  # sent and not done
         self.counts = ReplayCounts()
         self._by_flow: dict[bytes, ShadowConnection] = {}
+        self._leaving: set[ShadowConnection] = set()  # their flow ended before their last answer
         self.timelines = Timelines()
         self._by_key: dict[bytes, Channel] = {}  # those with a socket
         self._idle: OrderedDict[ShadowConnection, None] = OrderedDict()  # least recent first
@@ -98,6 +99,7 @@ class ShadowPool:
         """Production's connection ended, or another one begins under its key."""
         connection = self._by_flow.pop(flow_key, None)
         if connection is not None:
+            self._leaving.add(connection)
             connection.retire()
 
     def tick(self, now: float) -> None:
@@ -201,6 +203,7 @@ class ShadowPool:
 
     def closed(self, connection: ShadowConnection) -> None:
         """It is done for good."""
+        self._leaving.discard(connection)
         if self._by_flow.get(connection.flow_key) is connection:
             del self._by_flow[connection.flow_key]
 
@@ -260,4 +263,4 @@ class ShadowPool:
 
     def _connections(self) -> set[ShadowConnection]:
         """All: those of living flows, and those that still owe an answer to an ended one."""
-        return {*self._by_flow.values(), *(channel.owner for channel in self._by_key.values())}
+        return {*self._by_flow.values(), *self._leaving}

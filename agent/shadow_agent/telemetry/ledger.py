@@ -51,6 +51,7 @@ __all__ = [
     "coverage",
     "imbalances",
     "left_out",
+    "left_over",
     "losses",
     "meaning",
     "merge",
@@ -173,6 +174,16 @@ def imbalances(ledger: Ledger) -> list[str]:
         if left != right:
             found.append(f"{before} is {left} but {after} is {right} ({right - left:+d})")
     return found
+
+
+def left_over(ledger: Ledger) -> list[str]:
+    """One sentence per gauge that is not zero: after a drain nothing may be open any more."""
+    return [
+        f"{name}.{gauge} is {line.total(gauge)} after the drain"
+        for name, line in ledger.lines()
+        for gauge in line.GAUGES
+        if line.total(gauge)
+    ]
 
 
 def wanted(ledger: Ledger) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from shadow_agent.telemetry.ledger import Ledger, coverage, imbalances, reach
+from shadow_agent.telemetry.ledger import Ledger, coverage, imbalances, left_over, reach
 from shadow_agent.telemetry.render import render_summary
 
 if TYPE_CHECKING:
@@ -30,10 +30,12 @@ def summary_json(
     alerts: Sequence[str] = (),
     cost: Cost | None = None,
     shadow_packets: Packets | None = None,
+    drained: bool = False,
 ) -> dict[str, Any]:
     """The object that ``attach --json`` prints, ready for orjson.
 
     ``shadow_packets``: what the tap on the shadow side saw, a line of its own.
+    ``drained``: the run is over, so whatever is still open counts as an imbalance.
     ``ledger`` is the complete one (``Ledger.with_kernel``), ``snapshot`` all workers' merged.
     Shares are from 0 to 1, latencies in microseconds; null means nothing to compute it from.
     Endpoints come worst first.
@@ -49,7 +51,7 @@ def summary_json(
         "attached": dict(run.attached),
         "duration_s": round(duration_s, 3),
         "ledger": ledger.as_dict(),
-        "imbalances": imbalances(ledger),
+        "imbalances": imbalances(ledger) + (left_over(ledger) if drained else []),
         "shadow_packets": None if shadow_packets is None else shadow_packets.as_dict(),
         "coverage": coverage(ledger),
         "reach": reach(ledger, snapshot.eligible),

@@ -1,5 +1,6 @@
 """Every error is one line and an exit code, every help text complete."""
 
+import os
 import subprocess
 import sys
 
@@ -118,6 +119,25 @@ def test_help_lists_flags_by_the_alphabet(
     assert flags[-1] == "--help"
     assert flags[:-1] == sorted(flags[:-1])
     assert len(flags) > 1
+
+
+def test_streams_that_are_closed_or_narrow() -> None:
+    """No file of ours becomes standard error, and no locale costs a character."""
+    code = (
+        "import os; [os.close(fd) for fd in range(3)]; import sys; sys.stdout = sys.stderr = None;"
+        "from shadow_agent.cli.main import main; main(['--version']);"
+        "sys.exit(0 if os.open('/dev/null', os.O_RDONLY) > 2 else 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    narrow = "import sys; from shadow_agent.cli.main import main; main(['-h']); print('1→2')"
+    found = subprocess.run(
+        [sys.executable, "-c", narrow],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.endswith("1\\u21922\n")
 
 
 def test_the_program_starts_from_a_shell() -> None:

@@ -67,6 +67,12 @@ def test_a_target_may_be_named_without_tables(tmp_path: Path) -> None:
         ("limits = 5", "{}: limits: not a table; write [limits]"),
         ("[limits]\nring_byte = 1", "{}: limits: unknown key ring_byte; did you mean ring-bytes?"),
         ("[limits]\nring_bytes = 5000", "{}: limits.ring_bytes: 5000 is no power of two"),
+        ("[limits]\nhold_s = 1e300", "{}: limits.hold_s: 1e+300 is out of range; give seconds"),
+        (
+            f"[limits]\nmax_connections = {1 << 63}",
+            "{}: limits.max_connections: 9223372036854775808",
+        ),
+        (f"requests = {1 << 64}", "{}: requests: 18446744073709551616 is out of range"),
         ("[limits]\ndrain_s = 0", "{}: limits.drain_s: 0 is out of range"),
         ("[target]\nweb = 3", "{}: target.web: not a table; write [target.web]"),
         ("[target.'a b']\n", "{}: target.a b: 'a b' cannot be a name"),
@@ -88,9 +94,9 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, line: str) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """Absent, a folder, not text: exit code 2 and which file."""
+    """Absent, a folder, not text, without an end: exit code 2 and which file."""
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe")
-    for path in (tmp_path / "absent.toml", tmp_path, binary):
+    for path in (tmp_path / "absent.toml", tmp_path, binary, Path("/dev/zero")):
         with pytest.raises(UsageError, match=str(path)):
             file.read(path)

@@ -86,7 +86,9 @@ def test_methods(given: object, expected: set[str] | None) -> None:
     assert parse.methods(given) == expected
 
 
-@pytest.mark.parametrize("given", ["", "GET,", "GET POST", "G(T", [], [1], 7, "GET,all,"])
+@pytest.mark.parametrize(
+    "given", ["", "GET,", "GET POST", "G(T", [], [1], 7, "GET,all,", "all,GET"]
+)
 def test_no_methods(given: object) -> None:
     """Nothing is guessed."""
     with pytest.raises(ValueError, match=r"method|printable|empty"):
@@ -145,6 +147,7 @@ def test_numbers() -> None:
         (parse.fraction, True),
         (parse.seconds, 0),
         (parse.seconds, float("inf")),
+        (parse.seconds, 1e300),
         (parse.whole(1), 0),
         (parse.whole(1, 16), 17),
     ):

@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -164,6 +165,29 @@ def test_nonsense_costs_a_worker_its_life(stage: Stage) -> None:
     stage.fleet.start()
     stage.until_dead()
     assert any("nonsense" in line for line in stage.said)
+
+
+def test_who_hangs_is_killed(stage: Stage) -> None:
+    """Silent for half a minute, while we listened."""
+    stage.life = lambda *_: signal.pause()
+    stage.fleet.start()
+    began = time.monotonic()
+    for second in range(0, 40, 4):
+        stage.fleet.tick(began + second)
+    assert any("silent" in line for line in stage.said)
+    stage.until_dead()
+
+
+def test_our_own_absence_is_nobody_s_silence(stage: Stage) -> None:
+    """Stopped for minutes, or the machine was: nobody was heard, and nobody is killed for it."""
+    stage.life = lambda *_: signal.pause()
+    stage.fleet.start()
+    began = time.monotonic()
+    stage.fleet.tick(began)
+    stage.fleet.tick(began + 300)
+    stage.fleet.tick(began + 301)
+    assert stage.said == []
+    assert len(stage.fleet.pids) == 1
 
 
 def test_one_that_does_not_hear_is_killed_at_the_end(stage: Stage) -> None:

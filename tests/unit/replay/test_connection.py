@@ -767,6 +767,22 @@ def test_bytes_that_nobody_asked_for(play: Play) -> None:
     play(scenario, talk, Peer.answer_all)
 
 
+def test_bytes_before_the_first_request(play: Play) -> None:
+    """A shadow that speaks first answers, badly, the one that wanted the connection; none hangs."""
+
+    async def scenario(bed: Bed) -> None:
+        first, second = bed.submit(GET), bed.submit(GET)
+        channel = first.connection._channel
+        assert channel is not None
+        # As when they come in the turn of the connect, before the transport is ours.
+        channel.data_received(OK)
+        channel.data_received(OK)
+        assert await bed.ended(first) is Outcome.GARBAGE
+        assert await bed.ended(second) is Outcome.ANSWERED
+
+    play(scenario)
+
+
 def test_an_answer_to_head_has_no_body(play: Play) -> None:
     """Whatever its framing says; the next answer begins behind its head."""
 

@@ -159,6 +159,29 @@ def test_the_cap_sheds_when_none_is_idle(play: Play) -> None:
     play(scenario, silent, limits=PoolLimits(max_connections=1))
 
 
+def test_a_drain_reaches_those_that_wait_for_room(play: Play) -> None:
+    """Also when production's connection has ended and there never was a socket."""
+
+    async def silent(peer: Peer) -> None:
+        await peer.head()
+        await peer.body(1)
+
+    async def scenario(bed: Bed) -> None:
+        busy = bed.submit(GET, 1)
+        await bed.until(lambda: busy.phase is Phase.SENT)
+        left = bed.submit(GET, 2)
+        bed.pool.retire(left.exchange.flow_key)
+        await bed.until(lambda: bed.pool.counts.queued == 0)
+        assert left.connection not in bed.pool._connections()
+        left = bed.submit(GET, 2)
+        bed.pool.retire(left.exchange.flow_key)
+        bed.pool.drain()
+        assert bed.pool.counts.queued == 0
+        assert bed.pool.counts.failed == {Failed.DRAINED: 1}
+
+    play(scenario, silent, limits=PoolLimits(max_connections=1))
+
+
 def test_records_of_a_socket_reach_its_timeline(play: Play) -> None:
     """By its key, also those that are read after it closed; others are nobody's."""
 

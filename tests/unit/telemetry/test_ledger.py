@@ -19,6 +19,7 @@ from shadow_agent.telemetry.ledger import (
     coverage,
     imbalances,
     left_out,
+    left_over,
     losses,
     meaning,
     merge,
@@ -194,3 +195,13 @@ def test_losses_and_left_out_are_named(ledger: Ledger) -> None:
     assert sum(losses(ledger).values()) == wanted(ledger) - ledger.pairs.compared
     assert meaning("replay.shed.queue_full") == "too many requests wait on one shadow connection"
     assert meaning("requests.gap") == "bytes in the middle were lost"
+
+
+def test_what_is_left_over_after_a_drain() -> None:
+    """A ledger may balance and still hold something."""
+    ledger = Ledger(replay=Replay(heads=3, replayed=1, queued=2), pairs=Pairs(replayed=1, open=1))
+    assert left_over(ledger) == [
+        "replay.queued is 2 after the drain",
+        "pairs.open is 1 after the drain",
+    ]
+    assert left_over(Ledger()) == []
