@@ -419,6 +419,8 @@ def test_workers_have_no_privileges(served: Testbed) -> None:
         assert set(status_field(pid, "Uid").split()) != {"0"}
         assert "0" not in status_field(pid, "Uid").split()
         assert status_field(pid, "Groups") == ""
+    # production goes first where processors are short; scrapes cost nothing
+    assert sorted(os.getpriority(os.PRIO_PROCESS, pid) for pid in children) == [0, 10, 10]
     agent.stop()
 
 

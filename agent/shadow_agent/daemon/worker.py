@@ -49,6 +49,8 @@ _IDLE_POLLS: Final = 500
 # Bytes of the ring handled before other sockets get their turn (some 5 ms of work).
 _BATCH: Final = 512 << 10
 _TICK_S: Final = 0.05
+# Where processors are short, production goes first and we lose packets by name.
+_NICE: Final = 10
 _SNAPSHOT_S: Final = 0.5
 # Endpoints are the bulk of a snapshot and cost the supervisor 20 ms to check.
 _ENDPOINTS_EVERY: Final = 10
@@ -64,6 +66,7 @@ def run_worker(
     try:
         ignore_terminal_signals()
         name_process(f"shadow-worker{settings.shard}")
+        os.nice(_NICE)
         ring = RingReader(ring_fd, settings.ring_bytes)
         control = ControlPage(control_fd, writable=False)
         shared = set() if settings.budget is None else {settings.budget.fd}
