@@ -82,7 +82,7 @@ def _native(folder: Path) -> dict[str, int]:
         encoding="utf-8",
     )
     binary = folder / "print"
-    subprocess.run([_tool("cc"), "-Wall", "-Werror", source, "-o", binary], check=True)
+    subprocess.run([_tool("clang"), "-Wall", "-Werror", source, "-o", binary], check=True)
     printed = subprocess.run([binary], check=True, capture_output=True, text=True).stdout
     return dict(zip((name for name, _ in ASKED), map(int, printed.split()), strict=True))
 
