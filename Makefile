@@ -5,7 +5,7 @@ TAP := agent/shadow_agent/kernel/objects/tap.bpf.o
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bpf demo test check fmt bench mutants docs lock clean
+.PHONY: help setup bpf demo test check fmt bench mutants fuzz docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ bench: setup ## measure coverage, CPU, memory and production's throughput (root)
 mutants: setup ## break one promise after the other; each must turn its test red (root)
 	@$(PY) -m tests.mutants $(ARGS)
 
+fuzz: setup ## fuzz the rooms that read hostile bytes, 10 minutes; ARGS="--seconds 60 messages"
+	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check \
+	    --require-hashes --no-deps --only-binary :all: -r requirements-fuzz.lock
+	@$(PY) -m tests.fuzz $(ARGS)
+
 docs: setup ## build the documentation into site/
 	@$(PY) -m mkdocs build --strict --quiet
 
@@ -49,6 +54,10 @@ lock: setup ## resolve requirements.lock anew (ARGS="--upgrade" takes newer vers
 	@$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	    --custom-compile-command "make lock" --quiet $(ARGS) -o requirements.lock
+	@echo 'atheris>=3.0,<3.1' | $(PY) -m uv pip compile - \
+	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet $(ARGS) \
+	    -o requirements-fuzz.lock
 
 clean: ## remove everything that was built or installed here
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out site $(TAP)

@@ -15,16 +15,23 @@
 #define ETHERTYPE_IPV6 0x86DD
 #define ETHERTYPE_VLAN 0x8100
 #define ETHERTYPE_QINQ 0x88A8
+#define ETHERTYPE_QINQ_OLD 0x9100 /* before 802.1ad, still the default of some switches */
 
 #define PROTOCOL_HOP_BY_HOP 0
 #define PROTOCOL_IPIP 4
 #define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
 #define PROTOCOL_IPV6 41
 #define PROTOCOL_ROUTING 43
 #define PROTOCOL_FRAGMENT 44
 #define PROTOCOL_GRE 47
 #define PROTOCOL_AH 51
 #define PROTOCOL_DESTINATION 60
+
+/* Cloud traffic mirroring and overlay networks; 8472 is what Linux used before 4789. */
+#define PORT_VXLAN 4789
+#define PORT_VXLAN_LINUX 8472
+#define PORT_GENEVE 6081
 
 /* Longest chain of IPv6 extension headers that we walk (RFC 8200 names six kinds). */
 #define EXTENSIONS_MAX 6
@@ -33,6 +40,7 @@
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_PSH 0x08
+#define TCP_URG 0x20
 
 struct ipv4_header {
 	__u8 version_ihl, tos;
@@ -112,7 +120,8 @@ static __always_inline __u16 link_layer(struct __sk_buff *skb, const __u32 link,
 	type = from_net16(type);
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		if (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ)
+		if (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ &&
+		    type != ETHERTYPE_QINQ_OLD)
 			break;
 		if (bpf_skb_load_bytes(skb, *at + 2, &type, 2))
 			return 0;
@@ -120,6 +129,23 @@ static __always_inline __u16 link_layer(struct __sk_buff *skb, const __u32 link,
 		*at += 4;
 	}
 	return type;
+}
+
+static __always_inline int is_tunnel_port(const __u8 *bytes)
+{
+	__u16 port = port_of(bytes);
+
+	return port == PORT_VXLAN || port == PORT_VXLAN_LINUX || port == PORT_GENEVE;
+}
+
+/* What a UDP header at `at` makes of a packet: TUNNEL or NOT_SERVICE. */
+static __always_inline int datagram(struct __sk_buff *skb, __u32 at)
+{
+	__u8 ports[4];
+
+	if (load_header(skb, at, ports, sizeof(ports)))
+		return NOT_SERVICE;
+	return is_tunnel_port(ports) || is_tunnel_port(ports + 2) ? TUNNEL : NOT_SERVICE;
 }
 
 /* Addresses of an IP packet at `at`. Returns COPIED when `*at` is where a TCP header
@@ -143,6 +169,9 @@ static __always_inline int network_layer(struct __sk_buff *skb, __u16 type, stru
 		if (ip.protocol == PROTOCOL_IPIP || ip.protocol == PROTOCOL_IPV6 ||
 		    ip.protocol == PROTOCOL_GRE)
 			return TUNNEL;
+		/* what is not the first fragment has no ports */
+		if (ip.protocol == PROTOCOL_UDP && !(from_net16(ip.fragment) & 0x1fff))
+			return datagram(skb, *at + (__u32)(ip.version_ihl & 15) * 4);
 		if (ip.protocol != PROTOCOL_TCP)
 			return NOT_SERVICE;
 		/* more fragments follow, or this is not the first */
@@ -181,6 +210,8 @@ static __always_inline int network_layer(struct __sk_buff *skb, __u16 type, stru
 				return FRAGMENT;
 			if (next == PROTOCOL_IPIP || next == PROTOCOL_IPV6 || next == PROTOCOL_GRE)
 				return TUNNEL;
+			if (next == PROTOCOL_UDP)
+				return datagram(skb, *at);
 			if (next != PROTOCOL_HOP_BY_HOP && next != PROTOCOL_ROUTING &&
 			    next != PROTOCOL_DESTINATION && next != PROTOCOL_AH)
 				return NOT_SERVICE;

@@ -46,7 +46,9 @@ struct record {
 	__u8 direction;
 	__u8 role;
 	__u8 final; /* 1 on the last piece of a packet: the one that is counted */
-	__u8 pad[7];
+	__u8 pad;
+	__u16 urgent; /* this piece's byte of that number, from 1, is urgent data; 0: none is */
+	__u8 pad_end[4];
 };
 _Static_assert(sizeof(struct record) == 80, "record is 80 bytes");
 
@@ -82,7 +84,7 @@ enum counter {
 	OVER_BUDGET,    /* byte budget spent */
 	OTHER_HOST,     /* a frame addressed to another host (bridge, macvlan parent) */
 	FRAGMENT,       /* an IP fragment of TCP: no ports in most of them */
-	TUNNEL,         /* IP-in-IP, GRE: what is inside is not looked at */
+	TUNNEL,         /* IP-in-IP, GRE, VXLAN, GENEVE: what is inside is not looked at */
 	IPV6_EXTENSION, /* a chain of extension headers longer than we walk, or one we cannot */
 	TRUNCATED,      /* headers or payload that the packet does not hold */
 	RING_FULL,      /* no room in the ring */

@@ -151,8 +151,14 @@ static __always_inline int copy_packet(struct __sk_buff *skb, void *ring, struct
 {
 	__u8 flags = p->tcp.flags;
 	__u32 at = p->payload_at, left = p->payload;
+	/* Linux takes the byte before the pointer, and the first for 0; of a SYN's data none. */
+	__u16 urgent = from_net16(p->tcp.urgent);
 	int result;
 
+	if ((flags & (TCP_URG | TCP_SYN)) != TCP_URG)
+		urgent = 0;
+	else if (!urgent)
+		urgent = 1;
 	r->final = 0;
 	r->length = r->copied = PIECE_MAX;
 	r->tcp_flags = flags & ~(TCP_FIN | TCP_RST | TCP_PSH);
@@ -161,6 +167,8 @@ static __always_inline int copy_packet(struct __sk_buff *skb, void *ring, struct
 		asm volatile("" : "+r"(i));
 		if (left <= PIECE_MAX)
 			break;
+		r->urgent = urgent <= PIECE_MAX ? urgent : 0;
+		urgent -= urgent <= PIECE_MAX ? urgent : PIECE_MAX;
 		result = copy_sized(skb, ring, r, at, PIECE_MAX, step);
 		if (result != COPIED)
 			return result;
@@ -172,6 +180,7 @@ static __always_inline int copy_packet(struct __sk_buff *skb, void *ring, struct
 	r->final = 1;
 	r->tcp_flags = p->payload > PIECE_MAX ? flags & ~TCP_SYN : flags;
 	r->length = r->copied = left;
+	r->urgent = urgent <= left ? urgent : 0;
 	return copy_piece(skb, ring, r, at, step);
 }
 

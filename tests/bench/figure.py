@@ -32,6 +32,11 @@ def at_most(limit: float, unit: str) -> Target:
     return Target(f"≤ {limit:g} {unit}".rstrip(), lambda value: value <= limit)
 
 
+def at_least(limit: float, unit: str) -> Target:
+    """Not less than that."""
+    return Target(f"≥ {limit:,g} {unit}".rstrip(), lambda value: value >= limit)
+
+
 class Figure(NamedTuple):
     """``value`` in ``unit``; ``spread``: smallest and largest of several rounds."""
 
@@ -74,7 +79,7 @@ def table(figures: Sequence[Figure]) -> Group:
         section = Table(box=None, pad_edge=False, show_header=not shown, header_style="dim")
         section.add_column("", width=38, no_wrap=True)
         section.add_column("measured", width=10, justify="right", no_wrap=True)
-        section.add_column("target", width=8, justify="right", no_wrap=True)
+        section.add_column("target", width=11, justify="right", no_wrap=True)
         section.add_column("from … to", style="dim")
         for figure in rows:
             value, target, spread = figure.value, figure.target, figure.spread

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from tests.bench.agent import CONNECTIONS, PORT, SMALL, Agent, run_time_stats
 from tests.bench.figure import AT_LEAST_ALL, Figure, at_most, median
+from tests.bench.files import bodies, disorder, small
+from tests.bench.many import open_flows
 from tests.testbed import Testbed, nginx, pyserver, tools, traffic
 from tests.testbed.asks import Ask
 
@@ -209,4 +211,8 @@ PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "bpf": bpf,
     "idle": idle,
     "flows": flows,
+    "open": open_flows,
+    "read": small,
+    "bodies": bodies,
+    "disorder": disorder,
 }

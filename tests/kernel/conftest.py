@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
-from shadow_agent.flow.segment import Segment
+from shadow_agent.flow.segment import Segment, split_urgent
 from shadow_agent.kernel import bpf
 from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.counters import KernelCounters
@@ -76,8 +76,17 @@ class Captured(NamedTuple):
     direction: int
     role: int
     final: int
+    urgent: int
     payload: bytes
     taken: int  # bytes on the ring, without its 8-byte header
+
+    def segments(self) -> list[Segment]:
+        """What the reader makes of it: an urgent byte stands apart."""
+        whole = Segment(
+            *(self.ts, self.key, self.direction, self.seq, self.ack, self.flags),
+            *(self.payload, self.length, bool(self.final)),
+        )
+        return split_urgent(whole, self.urgent) if self.urgent else [whole]
 
     @property
     def endpoints(self) -> tuple[str, int, str, int]:
@@ -160,11 +169,7 @@ class Tap:
             reader.drain(_ignore, _ignore, production.append, shadow.append, self.ring_size)
         assert reader.packets - before == packets
         for role, segments in ((Role.PRODUCTION, production), (Role.SHADOW, shadow)):
-            assert segments == [
-                (r.ts, r.key, r.direction, r.seq, r.ack, r.flags, r.payload, r.length, r.final)
-                for r in raw
-                if r.role == role
-            ]
+            assert segments == [part for r in raw if r.role == role for part in r.segments()]
         return raw
 
     def all_records(self) -> list[list[Captured]]:

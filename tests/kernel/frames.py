@@ -110,12 +110,17 @@ def tcp(ends: Ends, payload: bytes = b"", flags: str = "PA", **fields: object) -
 
 
 def frame(packet: Packet | bytes, *, l3: bool = False, mac: str = OUR_MAC, tags: str = "") -> bytes:
-    """On the wire: an Ethernet header unless ``l3``; ``tags``: q for 802.1Q, a for 802.1ad."""
+    """On the wire: an Ethernet header unless ``l3``.
+
+    ``tags``: q for 802.1Q, a for 802.1ad, o for 0x9100.
+    """
     if l3:
         return bytes(packet)
     link: Packet = Ether(dst=mac, src=PEER_MAC)
     for tag in tags:
         link /= (Dot1AD if tag == "a" else Dot1Q)(vlan=42, prio=3)
+        if tag == "o":
+            link.lastlayer().underlayer.type = 0x9100
     if isinstance(packet, bytes):
         # scapy takes the ethertype from the next layer, which bytes do not have
         tail = link.lastlayer()

@@ -30,7 +30,9 @@ from tests.kernel import frames
 from tests.kernel.conftest import ENTRIES, SERVICE, Captured, Tap
 from tests.kernel.frames import ACK, GET, SEQ, WAYS, Ends, Way, frame, ip, tcp
 
-FIN, SYN, RST, PSH, ACKED = 1, 2, 4, 8, 16
+FIN, SYN, RST, PSH, ACKED, URG = 1, 2, 4, 8, 16, 32
+# IANA's port, Linux's own from before, and GENEVE's
+TUNNEL_PORTS = {"vxlan": 4789, "vxlan-8472": 8472, "geneve": 6081}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,12 @@ def _inner6(ends: Ends) -> Packet:
     return IPv6(src="2001:db8::1", dst="2001:db8::2") / tcp(ends, GET)
 
 
+def _datagram(ends: Ends, end: str, port: int, **fields: object) -> Packet:
+    ports = {"sport": 50000, "dport": 50001} | {end: port}
+    # 8 bytes of VXLAN's or GENEVE's own header, which nobody looks at
+    return ip(ends, **fields) / UDP(**ports) / (bytes(8) + bytes(Ether() / _inner(ends)))
+
+
 def _padded(ends: Ends, payload: bytes, flags: str = "PA") -> bytes:
     return bytes(ip(ends) / tcp(ends, payload, flags)) + b"\xee" * 30
 
@@ -145,7 +153,11 @@ COPIED = [
     flagged("FPA", GET, FIN | PSH | ACKED),
     flagged("R", b"", RST),
     flagged("RA", b"", RST | ACKED),
-    flagged("PAUEC", GET, PSH | ACKED | 0x20 | 0x40 | 0x80),
+    flagged("PAEC", GET, PSH | ACKED | 0x40 | 0x80),
+    Case("urgent-pointer-without-flag", partial(plain, urgptr=5)),
+    # Linux looks for no urgent byte in a SYN's data
+    Case("urgent-syn", partial(plain, flags="SU", urgptr=5), GET, SYN | URG),
+    Case("urgent-beyond-the-packet", partial(plain, flags="PAU", urgptr=len(GET) + 1), GET, PSH | ACKED | URG),
     Case("no-flags", partial(plain, flags=""), GET, 0),
     Case("ipv4-options", lambda e: ip(e, options=[IPOption_RR(length=15, routers=["1.2.3.4"] * 3)]) / tcp(e, GET), families=(4,)),
     Case("ipv4-dont-fragment", lambda e: ip(e, flags="DF") / tcp(e, GET), families=(4,)),
@@ -160,7 +172,9 @@ COPIED = [
     Case("vlan", plain, tags="q", l3=False),
     Case("vlan-1ad", plain, tags="a", l3=False),
     Case("qinq", plain, tags="aq", l3=False),
-    Case("qinq-old", plain, tags="qq", l3=False),
+    Case("qinq-of-802.1q", plain, tags="qq", l3=False),
+    Case("vlan-9100", plain, tags="o", l3=False),
+    Case("qinq-9100", plain, tags="oq", l3=False),
     Case("padded", lambda e: _padded(e, b"ab"), b"ab"),
     Case("vlan-padded", lambda e: _padded(e, b"ab"), b"ab", tags="q", l3=False),
     Case("fin-padded", lambda e: _padded(e, b"", "FA"), b"", FIN | ACKED),
@@ -191,6 +205,13 @@ COUNTED = [
     Case("ip-in-ip", lambda e: ip(e) / _inner(e), Counter.TUNNEL),
     Case("ipv6-in-ip", lambda e: ip(e) / _inner6(e), Counter.TUNNEL),
     Case("gre", lambda e: ip(e) / GRE() / _inner(e), Counter.TUNNEL),
+    *[Case(f"{name}-{end}", partial(_datagram, end=end, port=port), Counter.TUNNEL) for name, port in TUNNEL_PORTS.items() for end in ("sport", "dport")],
+    Case("vxlan-first-fragment", lambda e: _datagram(e, "dport", 4789, flags="MF"), Counter.TUNNEL, families=(4,)),
+    Case("vxlan-last-fragment", lambda e: _datagram(e, "dport", 4789, frag=100), Counter.NOT_SERVICE, families=(4,)),
+    Case("vxlan-behind-ipv4-options", lambda e: _datagram(e, "dport", 4789, options=[IPOption_RR(length=15, routers=["1.2.3.4"] * 3)]), Counter.TUNNEL, families=(4,)),
+    Case("vxlan-behind-hop-by-hop", lambda e: ip(e) / HOP / UDP(sport=50000, dport=4789) / GET, Counter.TUNNEL, families=(6,)),
+    Case("udp-header-cut", lambda e: bytes(_datagram(e, "dport", 4789))[: (42 if ":" in e.source else 22)], Counter.NOT_SERVICE, l3=False),
+    Case("udp-near-a-tunnels-port", partial(_datagram, end="dport", port=4788), Counter.NOT_SERVICE),
     Case("ip-in-ipv6-after-destination", lambda e: ip(e) / DEST / _inner(e), Counter.TUNNEL, families=(6,)),
     Case("length-beyond-the-frame", partial(_total, change=1), Counter.TRUNCATED),
     Case("length-within-tcp-header", partial(_total, change=-len(GET) - 1), Counter.TRUNCATED),
@@ -256,8 +277,24 @@ def test_becomes_a_record(tap: Tap, case: Case, way: Way, family: int) -> None:
     assert record.direction == (0 if way.request else 1)
     assert record.role == (1 if way.shadow else 0)
     assert (record.family, record.final, record.number) == (family, 1, 0)
+    assert record.urgent == 0
     assert record.ifindex == 1  # loopback, where test runs take place
     assert record.taken == 80 + frames.size_class(record.copied)
+
+
+@pytest.mark.parametrize("pointer", [0, 1, 2, 7, len(GET) - 1, len(GET)])
+@pytest.mark.parametrize("way", [way for way in WAYS if not way.shadow], ids=str)
+def test_urgent_byte_stands_apart(tap: Tap, way: Way, pointer: int) -> None:
+    """The byte before the pointer (the first for 0, as Linux does) is a piece without payload."""
+    case = Case("urgent", partial(plain, flags="PAU", urgptr=pointer))
+    for family in (4, 6):
+        (record,), counted = _run(tap, case, way, family)
+        assert counted == {Counter.COPIED: 1}
+        assert (record.urgent, record.payload) == (max(pointer, 1), GET)
+        at = record.urgent - 1
+        parts = record.segments()  # that the reader makes the same ones is checked by the tap
+        assert b"".join(part.payload for part in parts) == GET[:at] + GET[at + 1 :]
+        assert [part.length for part in parts if not part.payload] == [1]
 
 
 @pytest.mark.parametrize(("case", "way", "family"), _table(COUNTED))

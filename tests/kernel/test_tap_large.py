@@ -107,6 +107,30 @@ def test_sent_sizes(make_tap: MakeTap, namespace: Namespace, family: int, l3: bo
     assert tap.counts()[Counter.COPIED] == len(EDGES) == tap.counts()[Counter.SEEN]
 
 
+@pytest.mark.parametrize("at", [1, 16384, 16385, 32768, 39999, 40000, 40001, 0])
+def test_urgent_byte_of_a_large_packet(make_tap: MakeTap, namespace: Namespace, at: int) -> None:
+    """The pointer counts from the packet's first byte, each record's from its own."""
+    tap = make_tap("tap_ingress", ring_size=LARGE_RING)
+    ends = frames.request_ends(4)
+    payload = _payload(40_000)
+    with (
+        tun(namespace, "t0") as fd,
+        attached(namespace, "t0", (tap.programs["tap_ingress"], AttachType.TCX_INGRESS)),
+    ):
+        packet = frame(ip(ends) / tcp(ends, payload, "PAU", urgptr=at), mac=MAC)
+        records = _receive(tap, fd, packet, 14)
+    assert [r.length for r in records] == _pieces(len(payload))
+    wanted = max(at, 1) - 1
+    expected = [
+        wanted - start + 1 if start <= wanted < start + r.length else 0
+        for start, r in zip(range(0, len(payload), PIECE_MAX), records, strict=True)
+    ]
+    assert [r.urgent for r in records] == expected
+    parts = [part for r in records for part in r.segments()]
+    assert sum(part.final for part in parts) == 1
+    assert parts[-1].final
+
+
 def test_packet_that_fits_in_part(make_tap: MakeTap, namespace: Namespace) -> None:
     """RING_FULL once, the pieces that made it are whole, none of them is the final one."""
     tap = make_tap("tap_ingress", ring_size=8 * PAGE)

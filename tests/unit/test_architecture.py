@@ -30,6 +30,8 @@ ROOMS = (
     "report",
     "config",
     "daemon",
+    "offline",
+    "selftest",
     "cli",
 )
 
@@ -78,8 +80,9 @@ LIBRARY_ROOM = {
     "pyroute2": "kernel",
     "typer": "cli",
 }
-# What starts threads and processes or handles signals belongs to the composition root.
-PROCESS_ROOM = {"multiprocessing": "daemon", "signal": "daemon", "threading": "daemon"}
+# What starts threads and processes or handles signals belongs to the composition roots.
+COMPOSITION_ROOTS = ("daemon", "offline", "selftest")
+PROCESS_LIBRARIES = frozenset({"multiprocessing", "signal", "threading"})
 
 MAX_LINES = 300
 
@@ -98,6 +101,10 @@ NO_TWIN: dict[str, str] = {
     "kernel.libbpf_loader": "tests/kernel/test_loaders.py",
     "kernel.load": "tests/kernel/test_loaders.py",
     "kernel.tap": "tests/net/test_attach_ways.py, tests/net/test_container.py",
+    # namespaces, devices and a loaded tap
+    "selftest.listening": "tests/differential: every case there reads the tap through it",
+    "selftest.place": "tests/differential: every case there plays in one",
+    "selftest.traffic": "tests/differential/test_relay.py, test_selftest.py",
 }
 
 
@@ -143,9 +150,11 @@ def broken_rule(found: Import) -> str | None:
         return "import by the full name"
     if top == "shadow_agent":
         return broken_room_rule(found, room)
-    owner = LIBRARY_ROOM.get(top) or PROCESS_ROOM.get(top)
+    owner = LIBRARY_ROOM.get(top)
     if owner is not None and owner != room:
         return f"{top} belongs to {owner}"
+    if top in PROCESS_LIBRARIES and room not in COMPOSITION_ROOTS:
+        return f"{top} belongs to {', '.join(COMPOSITION_ROOTS)}"
     if top == "scapy":
         return "scapy belongs to tests"
     if (room in SANS_IO or found.module in PURE_MODULES) and top not in PARSERS:

@@ -11,10 +11,18 @@ from shadow_agent.cli.options import (
     ConfigFile,
     DataDir,
     Debug,
+    Duration,
     Iface,
+    JsonSummary,
+    Methods,
     Port,
+    ProductionBuild,
+    Requests,
+    RequireShadow,
     RuntimeDir,
+    Session,
     Shadow,
+    ShadowBuild,
     ShadowIface,
     User,
 )
@@ -27,17 +35,9 @@ def attach(
     config: ConfigFile = None,
     data_dir: DataDir = None,
     debug: Debug = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            "--duration", metavar="SECONDS", help="Stop after this long. Default: when told to."
-        ),
-    ] = None,
+    duration: Duration = None,
     iface: Iface = None,
-    json: Annotated[
-        bool | None,
-        typer.Option("--json", help="Print one JSON object at the end instead of the summary."),
-    ] = None,
+    json: JsonSummary = None,
     loader: Annotated[
         str | None,
         typer.Option(
@@ -50,14 +50,7 @@ def attach(
     mechanism: Annotated[
         str | None, typer.Option("--mechanism", metavar="auto|tcx|clsact", hidden=True)
     ] = None,
-    methods: Annotated[
-        str | None,
-        typer.Option(
-            "--methods",
-            metavar="GET,HEAD,...|all",
-            help="Methods to replay. Default: GET,HEAD,OPTIONS. What else comes is counted.",
-        ),
-    ] = None,
+    methods: Methods = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -65,22 +58,9 @@ def attach(
         ),
     ] = None,
     port: Port = None,
-    production_build: Annotated[
-        str | None,
-        typer.Option(
-            "--production-build", metavar="ID", help="Build id of production, for the records."
-        ),
-    ] = None,
-    requests: Annotated[
-        int | None,
-        typer.Option("--requests", metavar="N", help="Stop after N compared requests."),
-    ] = None,
-    require_shadow: Annotated[
-        bool | None,
-        typer.Option(
-            "--require-shadow", help="Exit with 4 when the shadow does not answer at the start."
-        ),
-    ] = None,
+    production_build: ProductionBuild = None,
+    requests: Requests = None,
+    require_shadow: RequireShadow = None,
     runtime_dir: RuntimeDir = None,
     sample: Annotated[
         float | None,
@@ -90,22 +70,9 @@ def attach(
             help="Share of the traffic to mirror, 0 to 1, chosen in the kernel. Default: 1.",
         ),
     ] = None,
-    session: Annotated[
-        str | None,
-        typer.Option(
-            "--session",
-            metavar="KEY",
-            help="What holds one user's requests together: connection, header:NAME or "
-            "cookie:NAME. Default: connection.",
-        ),
-    ] = None,
+    session: Session = None,
     shadow: Shadow = None,
-    shadow_build: Annotated[
-        str | None,
-        typer.Option(
-            "--shadow-build", metavar="ID", help="Build id of the shadow, for the records."
-        ),
-    ] = None,
+    shadow_build: ShadowBuild = None,
     shadow_iface: ShadowIface = None,
     target: Annotated[
         str | None,

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from shadow_agent import __version__
-from shadow_agent.cli import attach, config, ctl, detach, doctor, status
+from shadow_agent.cli import attach, config, ctl, detach, doctor, read, replay, selftest, status
 from shadow_agent.errors import ExitCode, OperatorError, one_line
 
 PROGRAM = "shadow-agent"
@@ -38,6 +38,9 @@ def build() -> typer.Typer:
     app.add_typer(control, name="ctl")
     app.command()(detach.detach)
     app.command()(doctor.doctor)
+    app.command()(read.read)
+    app.command()(replay.replay)
+    app.command()(selftest.selftest)
     app.command()(status.status)
     return app
 

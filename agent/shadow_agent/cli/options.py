@@ -33,6 +33,12 @@ Debug = Annotated[
     bool | None,
     typer.Option("--debug", help="Log in detail, and show the traceback of an internal error."),
 ]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        "--duration", metavar="SECONDS", help="Stop after this long. Default: when told to."
+    ),
+]
 Iface = Annotated[
     list[str] | None,
     typer.Option(
@@ -40,9 +46,37 @@ Iface = Annotated[
     ),
 ]
 Json = Annotated[bool | None, typer.Option("--json", help="Print JSON instead of text.")]
+JsonSummary = Annotated[
+    bool | None,
+    typer.Option("--json", help="Print one JSON object at the end instead of the summary."),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(
+        "--methods",
+        metavar="GET,HEAD,...|all",
+        help="Methods to replay. Default: GET,HEAD,OPTIONS. What else comes is counted.",
+    ),
+]
 Port = Annotated[
     list[int] | None,
     typer.Option("--port", metavar="PORT", help="TCP port of the production service; repeats."),
+]
+ProductionBuild = Annotated[
+    str | None,
+    typer.Option(
+        "--production-build", metavar="ID", help="Build id of production, for the records."
+    ),
+]
+Requests = Annotated[
+    int | None,
+    typer.Option("--requests", metavar="N", help="Stop after N compared requests."),
+]
+RequireShadow = Annotated[
+    bool | None,
+    typer.Option(
+        "--require-shadow", help="Exit with 4 when the shadow does not answer at the start."
+    ),
 ]
 RuntimeDir = Annotated[
     Path | None,
@@ -52,11 +86,24 @@ RuntimeDir = Annotated[
         help="Where control sockets are. Default: /run/shadow-agent.",
     ),
 ]
+Session = Annotated[
+    str | None,
+    typer.Option(
+        "--session",
+        metavar="KEY",
+        help="What holds one user's requests together: connection, header:NAME or "
+        "cookie:NAME. Default: connection.",
+    ),
+]
 Shadow = Annotated[
     str | None,
     typer.Option(
         "--shadow", metavar="URL", help="The shadow build: http://HOST:PORT, IPv6 in brackets."
     ),
+]
+ShadowBuild = Annotated[
+    str | None,
+    typer.Option("--shadow-build", metavar="ID", help="Build id of the shadow, for the records."),
 ]
 ShadowIface = Annotated[
     str | None,

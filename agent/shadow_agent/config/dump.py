@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ def as_dict(config: Config) -> dict[str, Any]:
             found[name] = "all" if value is None else sorted(value)
         elif key.field == "metrics" and value is not None:
             found[name] = endpoint(*value)
+        elif value == math.inf:
+            found[name] = "max"
         elif value is not None:
             found[name] = _plain(value)
     limits = asdict(config.limits)

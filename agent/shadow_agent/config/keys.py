@@ -43,6 +43,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "shadow": Key("shadow", parse.shadow_url),
     "shadow-build": Key("shadow_build", parse.build),
     "shadow-iface": Key("shadow_interface", parse.interface),
+    "speed": Key("speed", parse.speed),
     "target": Key("target", parse.target),
     "user": Key("user", parse.text),
     "workers": Key("workers", parse.whole(1, parse.MAX_WORKERS)),

@@ -13,23 +13,30 @@ from shadow_agent.config.model import Config, Limits
 from shadow_agent.errors import UsageError
 
 _REQUIRED: Final = {"interfaces": "iface", "ports": "port", "shadow": "shadow"}
+_REQUIRED_OF_CAPTURES: Final = {"shadow": "shadow"}
 
 # sun_path of unix(7) holds 108 bytes with the NUL.
 _MAX_SOCKET_PATH: Final = 107
 
 
-def load(flags: Mapping[str, object], path: Path | None = None) -> Config:
+def load(
+    flags: Mapping[str, object], path: Path | None = None, capture: str | None = None
+) -> Config:
     """The effective configuration: flags over the target's table over the file over defaults.
 
     ``flags`` are named as on the command line, with ``-`` or ``_``; None is a flag not given.
-    ``path`` is ``--config``; without it the system's file counts, if there is one.
-    Raises UsageError.
+    ``path`` is ``--config``; without it the system's file counts, if there is one. ``capture``
+    is the name of a file that is read instead of interfaces. Raises UsageError.
     """
     settings, found = merge(flags, path)
-    missing = [flag for field, flag in _REQUIRED.items() if field not in settings.values]
+    required = _REQUIRED if capture is None else _REQUIRED_OF_CAPTURES
+    missing = [flag for field, flag in required.items() if field not in settings.values]
     if missing:
         raise _incomplete(missing, path, found)
     values = dict(settings.values)
+    if capture is not None:
+        values.update(interfaces=(), ports=values.get("ports", ()))
+        values.setdefault("target", parse.default_target((capture,), values["ports"]))
     values.setdefault("target", parse.default_target(values["interfaces"], values["ports"]))
     config = Config(**values, limits=Limits(**settings.limits))
     _check_together(config)

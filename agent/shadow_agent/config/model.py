@@ -62,7 +62,7 @@ class Limits:
     # Flows one worker tracks; the one used longest ago is evicted: segments.evicted.
     max_flows: int = 100_000
     # Out-of-order bytes held back, per flow and in one worker; over it they become a gap.
-    max_held_bytes_per_flow: int = 1 << 20
+    max_held_bytes_per_flow: int = 8 << 20
     max_held_bytes: int = 64 << 20
     # Request line and headers; nginx and Apache stop at 8 to 64 KiB. Over it: requests.oversize.
     max_head_bytes: int = 64 << 10
@@ -101,6 +101,8 @@ class Config:
     target: str
     shadow_interface: str | None = None
     sample: float = 1.0
+    # How many times as fast as it was captured a file is replayed; inf: as the shadow takes it.
+    speed: float = 1.0
     duration_s: float | None = None
     requests: int | None = None
     # None: every method is replayed.

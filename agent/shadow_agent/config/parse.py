@@ -21,6 +21,7 @@ MAX_WORKERS: Final = 16
 # Of anything that is counted: more than there will ever be, and fits where the kernel counts.
 MAX_COUNT: Final = 10**15
 _MAX_SECONDS: Final = 1e9
+_MAX_SPEED: Final = 1e6
 _MAX_PORT: Final = 65535
 # IFNAMSIZ of linux/if.h, less the NUL.
 _MAX_INTERFACE: Final = 15
@@ -90,6 +91,19 @@ def fraction(value: object) -> float:
     found = number(value)
     if not 0 <= found <= 1:
         raise ValueError(f"{found:g} is out of range; give 0 to 1, such as 0.05 for 5 %")
+    return found
+
+
+def speed(value: object) -> float:
+    """How many times as fast as captured; ``max``, infinity, is as fast as the shadow takes it."""
+    if value == "max":
+        return math.inf
+    try:
+        found = number(float(value) if isinstance(value, str) else value)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= _MAX_SPEED:
+        raise ValueError(f"{value!r} is no speed; give 1 for as captured, 2 for twice that, or max")
     return found
 
 

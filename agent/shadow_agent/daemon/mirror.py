@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from shadow_agent.compare.comparison import compare
+from shadow_agent.daemon.observed import observed
 from shadow_agent.flow.segment import Segment
 from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import RequestOutcome
@@ -23,14 +25,7 @@ from shadow_agent.policy.session import session_of
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
-from shadow_agent.telemetry.ledger import (
-    Exchanges,
-    Ledger,
-    Pairs,
-    Records,
-    Requests,
-    Segments,
-)
+from shadow_agent.telemetry.ledger import Ledger, Pairs
 from shadow_agent.telemetry.ledger import Replay as ReplayLine
 from shadow_agent.telemetry.reasons import LatencyUnknown, Outcome, Unanswered, Uncomparable
 from shadow_agent.telemetry.tally import Tally
@@ -75,6 +70,11 @@ class Mirror:
     def busy(self) -> bool:
         """Some pair may still become whole without another packet of production."""
         return bool(self._finished) or self._pool.busy
+
+    @property
+    def unsettled(self) -> int:
+        """Requests that were sent and not compared yet, nor named as lost."""
+        return self._pool.in_flight + len(self._finished) + len(self._answered)
 
     def on_production(self, segment: Segment) -> None:
         """A record of the production-side tap."""
@@ -135,46 +135,12 @@ class Mirror:
 
     def ledger(self) -> Ledger:
         """The user side of the ledger, now."""
-        requests, exchanges = self._assembler.requests, self._assembler.exchanges
-        segments, replay = self._assembler.segments, self._pool.counts
-        read = self.packets
-        return Ledger(
-            records=Records(read=read),
-            segments=Segments(
-                read=read,
-                used=segments.used,
-                duplicate=segments.duplicate,
-                out_of_window=segments.out_of_window,
-                unaligned=segments.unaligned,
-                evicted=segments.evicted,
-                not_http={
-                    "tls": segments.not_http_tls,
-                    "h2": segments.not_http_h2,
-                    "upgraded": segments.not_http_upgraded,
-                    "other": segments.not_http_other,
-                },
-                held=segments.held,
-            ),
-            requests=Requests(
-                started=requests.started,
-                complete=requests.complete,
-                gap=requests.gap,
-                malformed=requests.malformed,
-                oversize=requests.oversize,
-                evicted=requests.evicted,
-                aborted=requests.aborted,
-                open=requests.open,
-                heads=requests.heads,
-                lost=requests.unexplained_gaps,
-            ),
-            exchanges=Exchanges(
-                heads=requests.heads,
-                answered=exchanges.answered,
-                unanswered={why.value: n for why, n in exchanges.unanswered.items() if n},
-                open=exchanges.open,
-            ),
+        heads = self._assembler.requests.heads
+        replay = self._pool.counts
+        return dataclasses.replace(
+            observed(self._assembler, self.packets),
             replay=ReplayLine(
-                heads=requests.heads,
+                heads=heads,
                 replayed=replay.replayed,
                 refused={why.value: n for why, n in replay.refused.items()},
                 shed={why.value: n for why, n in replay.shed.items()},
@@ -185,7 +151,7 @@ class Mirror:
                 replayed=replay.replayed,
                 compared=self._compared,
                 uncomparable={why.value: n for why, n in self._uncomparable.items()},
-                open=self._pool.in_flight + len(self._finished) + len(self._answered),
+                open=self.unsettled,
             ),
         )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from shadow_agent.config import Config
+from shadow_agent.daemon.shadow import resolve, trouble_with
 from shadow_agent.errors import HostError, ShadowUnreachable, UsageError
 from shadow_agent.kernel import netlink
 from shadow_agent.kernel.control import address_bytes
@@ -15,7 +15,6 @@ from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.tap import Facing, Place
 from shadow_agent.replay.sockets import Endpoint
 
-_REACH_S: Final = 1.0
 _CONTAINER_KINDS: Final = frozenset({"veth", "bridge", "tun"})
 
 
@@ -33,10 +32,7 @@ class Plan:
 def make_plan(config: Config) -> Plan:
     """Resolve and check. Raises UsageError, HostError, ShadowUnreachable."""
     tapped = tuple(_interface(name, "--iface") for name in config.interfaces)
-    family, sockaddr = _resolve(config)
-    address = ip_address(str(sockaddr[0]).partition("%")[0])
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    family, sockaddr, address = resolve(config.shadow)
     _refuse_own_service(config, address)
     way = _way(config, address)
     if way.interface in config.interfaces and not config.allow_same_interface:
@@ -57,7 +53,7 @@ def make_plan(config: Config) -> Plan:
     if silent and all(_facing(one, config.ports) is Facing.CLIENTS for one in tapped):
         ports = ", ".join(map(str, silent))
         warnings.append(f"nobody listens on port {ports} here yet; waiting for its traffic")
-    trouble = _try_shadow(endpoint)
+    trouble = trouble_with(endpoint)
     if trouble is not None:
         if config.require_shadow:
             raise ShadowUnreachable(
@@ -99,19 +95,6 @@ def _facing(interface: netlink.Interface, ports: tuple[int, ...]) -> Facing:
     return Facing.SERVICE if container else Facing.CLIENTS
 
 
-def _resolve(config: Config) -> tuple[int, tuple[str | int, ...]]:
-    host, port = config.shadow.host, config.shadow.port
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as exc:
-        raise UsageError(
-            f"--shadow {config.shadow}: {host} does not resolve ({exc})",
-            "give an address, or mend the name service",
-        ) from exc
-    family, _, _, _, sockaddr = found[0]
-    return family, tuple(part for part in sockaddr if isinstance(part, str | int))
-
-
 def _refuse_own_service(config: Config, address: IPv4Address | IPv6Address) -> None:
     own = address.is_loopback or address.is_unspecified or str(address) in netlink.addresses()
     if own and config.shadow.port in config.ports:
@@ -131,17 +114,3 @@ def _way(config: Config, address: IPv4Address | IPv6Address) -> netlink.Route:
             f"no route to the shadow {address}{by}", "`ip route get` shows what the kernel thinks"
         )
     return way
-
-
-def _try_shadow(endpoint: Endpoint) -> str | None:
-    """Why the shadow cannot be connected to now, or None."""
-    with socket.socket(endpoint.family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(_REACH_S)
-        try:
-            if endpoint.interface is not None:
-                device = endpoint.interface.encode() + b"\0"
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
-            sock.connect(endpoint.address)
-        except OSError as exc:
-            return exc.strerror or str(exc)
-    return None

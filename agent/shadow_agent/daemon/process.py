@@ -65,6 +65,11 @@ def drop_privileges(user: pwd.struct_passwd) -> None:
     os.setgroups([])
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    no_new_privileges()
+
+
+def no_new_privileges() -> None:
+    """Nothing that this process runs from here on gains a privilege."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

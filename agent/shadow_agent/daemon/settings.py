@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pwd
 from dataclasses import dataclass
-from typing import Final
 
 from shadow_agent.config import Config
 from shadow_agent.daemon.budget import RequestBudget
+from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.flow.flow import FlowLimits
@@ -16,8 +16,6 @@ from shadow_agent.kernel.attach import Mechanism
 from shadow_agent.kernel.tap import TapSettings
 from shadow_agent.replay.pool import PoolLimits
 from shadow_agent.replay.sockets import Endpoint
-
-_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +68,9 @@ def worker_settings(
         # on one host client and shadow may have the same address, on loopback always
         loop_address=plan.endpoint.key if plan.guard else b"",
         session=Session(str(config.session.kind), config.session.name),
-        flow_limits=FlowLimits(
-            max_flows=limits.max_flows,
-            max_held_bytes_per_flow=limits.max_held_bytes_per_flow,
-            max_held_bytes_total=limits.max_held_bytes,
-            idle_ns=round(limits.flow_idle_s * _NS),
-            hold_ns=round(limits.hold_s * _NS),
-        ),
-        http_limits=HttpLimits(max_head=limits.max_head_bytes),
-        pool_limits=PoolLimits(
-            connect_timeout=limits.connect_timeout_s,
-            first_byte_timeout=limits.first_byte_timeout_s,
-            whole_timeout=limits.whole_timeout_s,
-            idle_close=limits.idle_close_s,
-            max_connections=limits.max_connections,
-            max_queue=limits.max_queue,
-            max_queue_age=limits.max_queue_age_s,
-            max_backlog_bytes=limits.max_backlog_bytes,
-            max_reply_head=limits.max_head_bytes,
-        ),
+        flow_limits=flow_limits(limits),
+        http_limits=http_limits(limits),
+        pool_limits=pool_limits(limits),
         drain_s=limits.drain_s,
         debug=config.debug,
     )

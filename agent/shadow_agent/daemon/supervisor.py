@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import orjson
 from rich.console import Console
 
 from shadow_agent import __version__
@@ -35,6 +33,7 @@ from shadow_agent.daemon.plan import Plan, make_plan
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import tap_settings, worker_settings
+from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
 from shadow_agent.errors import ExitCode, HostError, UsageError
 from shadow_agent.kernel.attach import remove_stale
@@ -44,7 +43,6 @@ from shadow_agent.kernel.program import Loader, LoadError
 from shadow_agent.kernel.tap import Tap
 from shadow_agent.telemetry.progress import Progress
 from shadow_agent.telemetry.run import Run
-from shadow_agent.telemetry.summary import render_summary
 
 _TICK_S: Final = 0.25
 _SHOW_S: Final = 0.5
@@ -215,23 +213,11 @@ class Supervisor:
         for answer in self._waiting:
             answer({"ok": True, "summary": summary})
         try:
-            self._print(summary)
+            show(summary, json=self._config.json)
         except OSError as exc:
             fix = f"the summary is in {self._folder.path}" if trouble is None else ""
             raise UsageError(f"standard output: {exc.strerror}", fix) from exc
         return ExitCode.DONE
-
-    def _print(self, summary: dict[str, Any]) -> None:
-        """On standard output, past its buffer: what it does not take is known at once."""
-        if self._config.json:
-            data = orjson.dumps(summary) + b"\n"
-        else:
-            console = Console()
-            with console.capture() as shown:
-                console.print(render_summary(summary))
-            data = shown.get().encode(sys.stdout.encoding, "backslashreplace")
-        with open(sys.stdout.fileno(), "wb", closefd=False) as out:
-            out.write(data)
 
     # --- the operator ---
 

@@ -12,7 +12,9 @@ class SegmentCounts:
     """
 
     __slots__ = (
-        "duplicate",  # every byte was already seen: retransmission, keep-alive probe
+        # every byte was already seen, or a longer copy came while it waited: retransmission,
+        # keep-alive probe; or a RST behind the next byte, which its receiver ignores
+        "duplicate",
         "evicted",  # was waiting for a hole to fill when its flow was evicted, reset or replaced
         "held",  # waits now for a hole before it to fill
         "not_http_h2",  # on a flow that turned out HTTP/2

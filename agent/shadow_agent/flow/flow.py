@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from shadow_agent.flow.segment import ACK, Direction
 from shadow_agent.flow.sequence import add
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 
+NEITHER: Final = -1  # no direction
+
 
 class FlowLimits(NamedTuple):
     """What a table may hold, and for how long."""
 
-    # flows; 2 KB each between messages: 128 MiB. Over it: the one idle longest is evicted.
-    max_flows: int = 65_536
-    # bytes that wait for a hole to fill, per flow: four full windows of 256 KiB. Over it: the
-    # holes are given up (Gap) and what waited is delivered.
-    max_held_bytes_per_flow: int = 1 << 20
+    # flows; 2 KB each between messages: 200 MB. Over it: the one idle longest is evicted.
+    max_flows: int = 100_000
+    # bytes that wait for a hole to fill, per flow: one full window of 6 MiB, the most that Linux
+    # gives a receiver (tcp_rmem), and what it costs to hold it. Over it: the holes are given up
+    # (Gap) and what waited is delivered.
+    max_held_bytes_per_flow: int = 8 << 20
     # the same, all flows together. Over it: the flow that asks for more gives its holes up.
-    max_held_bytes_total: int = 32 << 20
+    max_held_bytes_total: int = 64 << 20
     # ns without a segment. Over it: evicted. Longer than common keep-alive times (nginx: 75 s).
     idle_ns: int = 120_000_000_000
     # ns a hole may stay. Over it: Gap. Six retransmissions of a fast connection.
@@ -33,14 +36,15 @@ class FlowLimits(NamedTuple):
     # ns a closed flow is remembered, so that late retransmissions open no new one.
     linger_ns: int = 2_000_000_000
     # Whether an acknowledgement of bytes not seen proves that they are lost to us. True where one
-    # tap sees both directions in causal order; false for captures that may be reordered.
+    # tap sees both directions in causal order. False for captures that may be reordered: what
+    # acknowledges bytes not seen waits for them as for a hole, for hold_ns at most.
     acks_prove_loss: bool = True
 
 
 class Flow(Generic[C]):
     """One production TCP connection: two streams, and what reads them (`conversation`)."""
 
-    __slots__ = ("classified", "closed", "conversation", "held_cost", "key", "last_ts",
+    __slots__ = ("classified", "closed", "conversation", "held_cost", "key", "last_ts", "missing",
                  "not_http", "opened", "request", "response")  # fmt: skip
 
     def __init__(self, key: bytes, ts: int, counts: SegmentCounts) -> None:
@@ -53,6 +57,7 @@ class Flow(Generic[C]):
         self.classified = False  # its first request bytes were looked at
         self.not_http: NotHttp | None = None  # a tombstone: its segments are only counted
         self.held_cost = 0  # bytes of both streams that the table has accounted for
+        self.missing = NEITHER  # a direction that was waited for in vain: it is not waited for
         self.closed = False  # both directions ended: remembered for late retransmissions
         self.conversation: C | None = None  # belongs to whoever reads the flow
 

@@ -30,6 +30,8 @@ class Gap(NamedTuple):
     direction: int
     length: int  # bytes, at least 1
     ts: int  # ns, of the segment or the call of expire that proved the loss
+    # False for an urgent byte: whether it is part of the stream cannot be known from outside
+    certain: bool = True
 
 
 class End(NamedTuple):

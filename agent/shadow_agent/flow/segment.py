@@ -11,9 +11,18 @@ SYN: Final = 0x02
 RST: Final = 0x04
 PSH: Final = 0x08
 ACK: Final = 0x10
+URG: Final = 0x20
 
 KEY_LENGTH: Final = 36
 _V4_MAPPED: Final = b"\0" * 10 + b"\xff\xff"
+
+
+class _Urgent(bytes):
+    """The payload of an urgent byte's piece, told by identity: all empty bytes are one object."""
+
+
+# What stands for an urgent byte: nothing was copied, and it may not even be part of the stream.
+URGENT: Final = _Urgent()
 
 
 class Direction(IntEnum):
@@ -38,6 +47,39 @@ class Segment(NamedTuple):
     payload: bytes  # what was copied
     length: int  # payload bytes of this piece on the wire; more than len(payload) means cut
     final: bool  # last piece of its packet; only final pieces are counted in the ledger
+
+
+def split_urgent(segment: Segment, pointer: int) -> list[Segment]:
+    """Takes the urgent byte out of a segment whose URG flag is set.
+
+    Whether an application reads that byte in its stream (SO_OOBINLINE) cannot be known from
+    outside, so it becomes a piece of length 1 whose payload is URGENT, which reads as a Gap.
+    `pointer` as in the TCP header: it points behind the urgent byte (BSD's and Linux's reading,
+    RFC 6093). One that points outside the segment changes nothing.
+    """
+    length = segment.length
+    if not 1 <= pointer <= length:
+        return [segment]
+    at = pointer - 1
+    seq = segment.seq + bool(segment.flags & SYN)  # the SYN stands before the payload
+    pieces = []
+    # Start and end in the payload; what is empty is left out. Control flags act once: SYN with the
+    # first piece, where the sequence number is the SYN's own, FIN and RST with the last.
+    spans = [(0, at), (at, pointer), (pointer, length)]
+    spans = [(start, end) for start, end in spans if end > start]
+    for start, end in spans:
+        first, last = start == 0, end == length
+        flags = segment.flags & ~(URG | (0 if first else SYN) | (0 if last else FIN | RST))
+        pieces.append(
+            segment._replace(
+                seq=segment.seq if first else (seq + start) & 0xFFFF_FFFF,
+                flags=flags,
+                payload=URGENT if start == at else segment.payload[start:end],
+                length=end - start,
+                final=segment.final and last,
+            )
+        )
+    return pieces
 
 
 def flow_key(remote: str, remote_port: int, local: str, local_port: int) -> bytes:

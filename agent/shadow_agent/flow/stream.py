@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from shadow_agent.flow.early import HELD_OVERHEAD, Early, Held, Mark
 from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
+from shadow_agent.flow.segment import URGENT
 from shadow_agent.flow.sequence import MASK, diff
 
 if TYPE_CHECKING:
     from shadow_agent.flow.counts import SegmentCounts
 
-__all__ = ["Data", "End", "EndKind", "Gap", "Held", "Item", "Stream"]
+__all__ = ["Data", "End", "EndKind", "Gap", "Item", "Stream"]
 
 # TCP's largest window (RFC 7323): nothing farther ahead can belong to the connection.
 WINDOW: Final = 1 << 30
-# What a held segment costs beside its payload, so that empty ones cannot fill the memory.
-HELD_OVERHEAD: Final = 256
 UNALIGNED: Final = -1
-
-
-class Held(NamedTuple):
-    """A segment that waits for the bytes before it."""
-
-    seq: int
-    ack: int
-    ts: int  # ns
-    payload: bytes
-    length: int  # bytes on the wire
-    packets: int  # 1 for the final piece of its packet, else 0
 
 
 class Stream:
@@ -37,10 +25,13 @@ class Stream:
     Of overlapping segments the copy that was delivered first wins, whatever a later one says.
     What arrives early is held until the hole before it fills, or until somebody who knows better
     calls `release` (a limit or the hold time) or `lose_until` (an acknowledgement).
+
+    `peer` is where the other direction stands, for captures whose order is not trusted: what
+    acknowledges bytes beyond it waits for them too. None: acknowledgements are not waited for.
     """
 
-    __slots__ = ("counts", "direction", "ended", "fin", "first", "held", "held_cost", "hole_since",
-                 "next_seq", "plain")  # fmt: skip
+    __slots__ = ("counts", "direction", "early", "ended", "fin", "first", "next_seq",
+                 "plain")  # fmt: skip
 
     def __init__(self, direction: int, counts: SegmentCounts) -> None:
         """A stream whose position is not known yet."""
@@ -48,25 +39,51 @@ class Stream:
         self.counts = counts
         self.next_seq = UNALIGNED  # sequence number of the next byte to deliver
         self.first = UNALIGNED  # where it was aligned
-        self.held: list[Held] | None = None  # by sequence number
-        self.held_cost = 0  # bytes
-        self.hole_since = 0  # ns; valid while `waiting`
-        self.fin: int | None = None  # where the FIN stands that was seen early
-        self.ended = False  # an End was delivered
+        self.early: Early | None = None  # what waits
+        self.fin: Mark | None = None  # the FIN or RST that waits
+        self.ended: EndKind | None = None  # the End that was delivered
         # Whether a segment at next_seq can be delivered as it is: the table's fast path.
         self.plain = False
 
     @property
     def waiting(self) -> bool:
-        """Whether there is a hole before something that was seen."""
-        return self.held is not None or self.fin is not None
+        """Whether something that was seen is held back."""
+        return self.early is not None or self.fin is not None
+
+    @property
+    def held_cost(self) -> int:
+        """Bytes that are held, overhead included."""
+        return 0 if self.early is None else self.early.cost
+
+    @property
+    def head(self) -> Held | Mark:
+        """What is delivered next of what waits; `waiting` holds."""
+        early, fin = self.early, self.fin
+        if early is None or (fin is not None and diff(fin.seq, early.head.seq) <= 0):
+            if fin is None:
+                raise AssertionError("nothing waits")
+            return fin
+        return early.head
+
+    def hole(self) -> int:
+        """How many bytes are missing before `head`; 0 or less if it waits for the peer only."""
+        return diff(self.head.seq, self.next_seq)
 
     def align(self, seq: int) -> None:
-        """The next byte to deliver has this sequence number."""
+        """The next byte to deliver has this sequence number; nothing was delivered yet."""
+        if self.early is not None:
+            self.early.offset += diff(seq, self.next_seq)
         self.next_seq = self.first = seq
 
     def push(
-        self, seq: int, ack: int, ts: int, payload: bytes, length: int, packets: int
+        self,
+        seq: int,
+        ack: int,
+        ts: int,
+        payload: bytes,
+        length: int,
+        packets: int,
+        peer: int | None = None,
     ) -> list[Item]:
         """Takes a payload at any position and counts its packets; returns what is in order now."""
         ahead = diff(seq, self.next_seq)
@@ -77,110 +94,124 @@ class Stream:
             self.counts.out_of_window += packets
             return []
         items: list[Item] = []
-        if ahead > 0:
-            self._hold(Held(seq, ack, ts, payload, length, packets))
+        if ahead > 0 or (peer is not None and _is_ahead(ack, peer)):
+            self._hold(Held(seq, ack, ts, payload, length, packets), ahead)
             return items
         self.counts.used += packets
         self._deliver(items, seq, ack, ts, payload, length)
         if self.waiting:
-            self._drain(items, ts)
+            self.drain(items, ts, peer)
         return items
 
-    def finish(self, fin: int, ts: int) -> list[Item]:
-        """A FIN stands at this position: ends the stream now or when it gets there."""
+    def finish(
+        self, fin: int, ts: int, ack: int = 0, peer: int | None = None, kind: EndKind = EndKind.FIN
+    ) -> list[Item]:
+        """A FIN (or RST) stands at this position: ends the stream now or when it gets there."""
         items: list[Item] = []
         if not self.ended and 0 <= diff(fin, self.next_seq) <= WINDOW:
-            if not self.waiting:
-                self.hole_since = ts
-            self.fin = fin
+            self.fin = Mark(fin, ack, ts, kind)
             self.plain = False
-            self._drain(items, ts)
+            self.drain(items, ts, peer)
         return items
 
-    def lose_until(self, ack: int, ts: int) -> list[Item]:
+    def lose_until(self, ack: int, ts: int, peer: int | None = None) -> list[Item]:
         """Everything before `ack` was acknowledged: what is missing there is lost to us."""
         items: list[Item] = []
         if diff(ack, self.next_seq) > WINDOW:
             return items
         while not self.ended and (missing := diff(ack, self.next_seq)) > 0:
-            self._skip(items, min(missing, self._hole()) if self.waiting else missing, ts)
+            if self.waiting:
+                missing = min(missing, self.hole())
+                if missing <= 0:
+                    break  # its head waits for the peer
+            self.skip(items, missing, ts, peer)
         return items
 
     def release(self, ts: int) -> list[Item]:
         """Delivers all that is held; every hole before it becomes a Gap."""
         items: list[Item] = []
         while self.waiting:
-            self._skip(items, self._hole(), ts)
+            self.skip(items, self.hole(), ts)
         return items
+
+    def skip(self, items: list[Item], missing: int, ts: int, peer: int | None = None) -> None:
+        """Gives up bytes that are missing here, and delivers what waited for them only."""
+        if missing > 0:
+            items.append(Gap(self.direction, missing, ts))
+            self._advance(missing)
+        if self.waiting:
+            self.drain(items, ts, peer)
 
     def end(self, kind: EndKind, ts: int, by: int) -> list[Item]:
         """Ends the stream where it is, unless it has ended."""
         if self.ended:
             return []
-        self.ended = True
+        self.ended = kind
         self.plain = False
         self.fin = None
         return [End(self.direction, kind, ts, by)]
 
     def drop_held(self) -> int:
         """Forgets what is held; returns how many packets that were."""
-        packets = sum(item.packets for item in self.held) if self.held is not None else 0
+        packets = sum(item.packets for item in self.early) if self.early is not None else 0
         self.counts.held -= packets
-        self.held = None
-        self.held_cost = 0
+        self.early = None
         self.fin = None
         return packets
 
-    def _hold(self, new: Held) -> None:
-        held = self.held
-        if held is None:
-            if self.fin is None:
-                self.hole_since = new.ts
-            self.held = [new]
-            self.plain = False
-        else:
-            ahead = diff(new.seq, self.next_seq)
-            place = bisect_right(held, ahead, key=lambda item: diff(item.seq, self.next_seq))
-            before = held[place - 1] if place else None
-            if before and diff(before.seq, new.seq) + before.length >= new.length:
-                self.counts.duplicate += new.packets  # lies within what is held
-                return
-            held.insert(place, new)
-        self.counts.held += new.packets
-        self.held_cost += len(new.payload) + HELD_OVERHEAD
+    def drain(self, items: list[Item], ts: int, peer: int | None, *, forced: bool = False) -> None:
+        """Delivers what has become contiguous, and the FIN when the stream reaches it.
 
-    def _drain(self, items: list[Item], ts: int) -> None:
-        """Delivers what has become contiguous, and the FIN when the stream reaches it."""
-        held = self.held
-        if held is not None:
+        `forced`: the first one does not wait for the peer.
+        """
+        early = self.early
+        if early is not None:
             done = 0
-            for seq, ack, held_ts, payload, length, packets in held:
+            for seq, ack, held_ts, payload, length, packets in early:
                 ahead = diff(seq, self.next_seq)
                 if ahead > 0:
                     break
+                old = ahead + length <= 0
+                if peer is not None and not old and not forced and _is_ahead(ack, peer):
+                    break
                 done += 1
-                self.held_cost -= len(payload) + HELD_OVERHEAD
+                early.cost -= len(payload) + HELD_OVERHEAD
                 self.counts.held -= packets
-                if ahead + length <= 0:
+                if old:
                     self.counts.duplicate += packets  # retransmitted in other pieces meanwhile
                     continue
+                forced = False
                 self.counts.used += packets
                 self._deliver(items, seq, ack, held_ts, payload, length)
-            del held[:done]
-            if not held:
-                self.held = None
-            elif done:
-                self.hole_since = ts
-        if self.fin is not None and diff(self.fin, self.next_seq) <= 0:
-            self.next_seq = (self.next_seq + 1) & MASK
+            early.drop(done)
+            if not len(early):
+                self.early = None
+        fin = self.fin
+        if (
+            fin is not None
+            and diff(fin.seq, self.next_seq) <= 0
+            and (peer is None or forced or not _is_ahead(fin.ack, peer))
+        ):
+            if fin.kind is EndKind.FIN:
+                self._advance(1)
             self.counts.out_of_window += self.drop_held()  # bytes beyond a FIN belong to nothing
-            items += self.end(EndKind.FIN, ts, self.direction)
-        self.plain = not self.waiting and not self.ended
+            items += self.end(fin.kind, ts, self.direction)
+        # Not before its first byte: those that open a flow are looked at (FlowTable._classify).
+        self.plain = not self.waiting and not self.ended and self.next_seq != self.first
+
+    def _hold(self, new: Held, ahead: int) -> None:
+        if self.early is None:
+            self.early = Early()
+            self.plain = False
+        useless = self.early.add(new, ahead)
+        self.counts.duplicate += useless
+        self.counts.held += new.packets - useless
 
     def _deliver(
         self, items: list[Item], seq: int, ack: int, ts: int, payload: bytes, length: int
     ) -> None:
         """Data for the new part of a segment; a Gap for the part that was not copied."""
+        urgent = payload is URGENT
         old = diff(self.next_seq, seq)
         if old:
             payload = payload[old:]
@@ -188,18 +219,15 @@ class Stream:
         if payload:
             items.append(Data(self.direction, payload, ts, self.next_seq, ack))
         if length > len(payload):
-            items.append(Gap(self.direction, length - len(payload), ts))
+            items.append(Gap(self.direction, length - len(payload), ts, not urgent))
+        self._advance(length)
+
+    def _advance(self, length: int) -> None:
         self.next_seq = (self.next_seq + length) & MASK
+        if self.early is not None:
+            self.early.offset += length
 
-    def _hole(self) -> int:
-        """How many bytes are missing before the next thing that was seen; `waiting` holds."""
-        ends = [self.fin] if self.fin is not None else []
-        if self.held is not None:
-            ends.append(self.held[0].seq)
-        return min(diff(end, self.next_seq) for end in ends)
 
-    def _skip(self, items: list[Item], missing: int, ts: int) -> None:
-        items.append(Gap(self.direction, missing, ts))
-        self.next_seq = (self.next_seq + missing) & MASK
-        if self.waiting:
-            self._drain(items, ts)
+def _is_ahead(ack: int, peer: int) -> bool:
+    """Whether `ack` covers bytes that the peer has not delivered; a wild one proves nothing."""
+    return peer == UNALIGNED or 0 < diff(ack, peer) <= WINDOW

@@ -6,13 +6,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Generic
 
-from shadow_agent.flow.classify import classify, starts_request
+from shadow_agent.flow.arrival import arrive, joins
+from shadow_agent.flow.classify import classify, starts_flow
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import C, Flow, FlowLimits
 from shadow_agent.flow.items import Data, EndKind, Item
-from shadow_agent.flow.segment import ACK, FIN, RST, SYN, Direction, Segment
+from shadow_agent.flow.order import NOW_OR_NEVER, give_up, reset, set_plain
+from shadow_agent.flow.segment import FIN, RST, SYN, Direction, Segment
 from shadow_agent.flow.sequence import MASK, diff
-from shadow_agent.flow.stream import UNALIGNED, WINDOW, Stream
+from shadow_agent.flow.stream import UNALIGNED, Stream
 from shadow_agent.telemetry.reasons import NotHttp
 
 __all__ = ["Flow", "FlowLimits", "FlowTable"]
@@ -80,7 +82,7 @@ class FlowTable(Generic[C]):
             # tuple.__new__ spares NamedTuple's own, which takes as long again.
             return flow, [tuple.__new__(Data, (direction, payload, ts, seq, ack))]
         if flags & SYN and not flow.continued_by(segment):
-            self._remove(flow, EndKind.EVICTED, ts)
+            self._remove(flow, EndKind.EVICTED, ts, self._give_up(flow, ts, NOW_OR_NEVER))
             return self._push_unknown(segment)
         if flow.not_http is not None:
             self.counts.count_not_http(flow.not_http, int(final))
@@ -94,14 +96,9 @@ class FlowTable(Generic[C]):
         limits = self._limits
         done: list[tuple[Flow[C], list[Item]]] = []
         for flow in list(self._waiting.values()):
-            items: list[Item] = []
-            used = self.counts.used
-            for stream in (flow.request, flow.response):
-                if stream.waiting and stream.hole_since + limits.hold_ns <= now:
-                    items += stream.release(now)
+            items = self._give_up(flow, now, now - limits.hold_ns)
             if items:
-                items = self._settle(flow, self._classify(flow, items, used), now)
-                done.append((flow, items))
+                done.append((flow, self._settle(flow, items, now)))
         while self._closed:
             key, closed_ts = next(iter(self._closed.items()))
             if closed_ts + limits.linger_ns > now:
@@ -120,6 +117,20 @@ class FlowTable(Generic[C]):
         ended, self.ended = self.ended, []
         return ended
 
+    def get(self, key: bytes) -> Flow[C] | None:
+        """The flow with this key, if the table has it."""
+        return self._flows.get(key)
+
+    def flush(
+        self, now: int, gone: Callable[[bytes], bool] | None = None
+    ) -> list[tuple[Flow[C], list[Item]]]:
+        """Gives up every hole, or those of flows that are ``gone``: nothing will fill them."""
+        return [
+            (flow, self._settle(flow, self._give_up(flow, now, NOW_OR_NEVER), now))
+            for flow in list(self._waiting.values())
+            if gone is None or gone(flow.key)
+        ]
+
     def set_not_http(self, flow: Flow[C], kind: NotHttp) -> None:
         """From here on the flow's segments are counted as `kind` and dropped."""
         self._entomb(flow, kind)
@@ -136,9 +147,7 @@ class FlowTable(Generic[C]):
     def _push_unknown(self, segment: Segment) -> tuple[Flow[C] | None, list[Item]]:
         """A segment of no known flow opens one with a SYN or a request, else is unaligned."""
         ts, key, direction, flags = segment.ts, segment.key, segment.direction, segment.flags
-        if flags & RST or not (
-            flags & SYN or (direction == Direction.REQUEST and starts_request(segment.payload))
-        ):
+        if flags & RST or not (flags & SYN or joins(direction, segment.payload, self._limits)):
             self.counts.unaligned += segment.final
             return None, []
         if len(self._flows) >= self._limits.max_flows:
@@ -154,59 +163,9 @@ class FlowTable(Generic[C]):
     def _push_known(
         self, flow: Flow[C], stream: Stream, other: Stream, segment: Segment
     ) -> list[Item]:
-        """The general case: alignment, acknowledgement, order, FIN and RST."""
-        ts, _, direction, seq, ack, flags, payload, length, final = segment
-        if flags & RST:
-            return self._reset(flow, stream, segment)
-        if flags & SYN:
-            seq = (seq + 1) & MASK
-            flow.opened = True
-            if stream.next_seq == UNALIGNED:
-                stream.align(seq)
-                stream.plain = flow.classified or direction == Direction.RESPONSE
-            if flags & ACK and other.next_seq == UNALIGNED:
-                other.align(ack)
-                other.plain = direction == Direction.REQUEST
-        elif stream.next_seq == UNALIGNED:
-            if direction == Direction.RESPONSE or not starts_request(payload):
-                self.counts.unaligned += final
-                return []
-            stream.align(seq)
-        if not -WINDOW <= diff(seq, stream.next_seq) <= WINDOW:
-            self.counts.out_of_window += final
-            return []
-        items: list[Item] = []
         used = self.counts.used
-        if flags & ACK:
-            if other.next_seq == UNALIGNED:
-                # What answers the first request begins where its sender's acknowledgement stands.
-                if payload and direction == Direction.REQUEST:
-                    other.align(ack)
-                    other.plain = True
-            elif self._limits.acks_prove_loss:
-                items += other.lose_until(ack, ts)
-        if length:
-            items += stream.push(seq, ack, ts, payload, length, int(final))
-        else:
-            self.counts.used += final
-        if flags & FIN and final:
-            items += stream.finish((seq + length) & MASK, ts)
+        items = arrive(flow, stream, other, segment, self._limits)
         return self._classify(flow, items, used)
-
-    def _reset(self, flow: Flow[C], stream: Stream, segment: Segment) -> list[Item]:
-        """A RST ends both directions; what waited is delivered, its holes will never fill."""
-        ts, seq = segment.ts, segment.seq
-        if stream.next_seq != UNALIGNED and not -WINDOW <= diff(seq, stream.next_seq) <= WINDOW:
-            self.counts.out_of_window += segment.final
-            return []
-        used = self.counts.used
-        items = flow.request.release(ts) + flow.response.release(ts)
-        items = self._classify(flow, items, used)
-        self.counts.used += segment.final
-        if flow.not_http is None:
-            items += flow.request.end(EndKind.RST, ts, segment.direction)
-            items += flow.response.end(EndKind.RST, ts, segment.direction)
-        return items
 
     def _push_closed(
         self, flow: Flow[C], stream: Stream, segment: Segment
@@ -218,7 +177,7 @@ class FlowTable(Generic[C]):
             self.counts.used += segment.final
         elif late:
             self.counts.duplicate += segment.final
-        elif segment.direction == Direction.REQUEST and starts_request(segment.payload):
+        elif segment.direction == Direction.REQUEST and starts_flow(segment.payload):
             self._forget(flow)
             return self._push_unknown(segment)
         else:
@@ -246,24 +205,35 @@ class FlowTable(Generic[C]):
     def _settle(self, flow: Flow[C], items: list[Item], ts: int) -> list[Item]:
         """Accounts for what a flow holds, enforces the limits, closes it when both sides ended."""
         request, response = flow.request, flow.response
+        limits = self._limits
         if request.waiting or response.waiting or flow.held_cost:
             self._account(flow)
-            limits = self._limits
             if flow.held_cost and (
                 flow.held_cost > limits.max_held_bytes_per_flow
                 or self._held_bytes > limits.max_held_bytes_total
             ):
-                used = self.counts.used
-                released = request.release(ts) + response.release(ts)
-                items = items + self._classify(flow, released, used)
+                items = items + self._give_up(flow, ts, NOW_OR_NEVER)
                 self._account(flow)
             self._waiting[flow.key] = flow
+        if not limits.acks_prove_loss and flow.not_http is None:
+            for stream in (request, response):
+                if stream.ended is EndKind.RST:
+                    items = items + reset(flow, ts, stream.direction, causal=False)
+                    self._account(flow)
+            set_plain(flow)
         if not (request.waiting or response.waiting):
             self._waiting.pop(flow.key, None)
         if request.ended and response.ended and flow.not_http is None and not flow.closed:
             flow.closed = True
             self._closed[flow.key] = ts
         return items
+
+    def _give_up(self, flow: Flow[C], ts: int, until: int) -> list[Item]:
+        """Delivers what has waited since `until` or before; its holes become Gaps."""
+        items: list[Item] = []
+        used = self.counts.used
+        give_up(flow, items, ts, until, causal=self._limits.acks_prove_loss)
+        return self._classify(flow, items, used)
 
     def _account(self, flow: Flow[C]) -> None:
         cost = flow.request.held_cost + flow.response.held_cost
@@ -279,13 +249,15 @@ class FlowTable(Generic[C]):
         self._account(flow)
         self._waiting.pop(flow.key, None)
 
-    def _remove(self, flow: Flow[C], kind: EndKind, ts: int) -> None:
+    def _remove(
+        self, flow: Flow[C], kind: EndKind, ts: int, last: list[Item] | None = None
+    ) -> None:
         """Takes a flow out of the table; its last items go to `ended` if somebody reads it."""
         self.counts.evicted += flow.request.drop_held() + flow.response.drop_held()
-        items: list[Item] = []
+        items = last or []
         for stream in (flow.request, flow.response):
             items += stream.end(kind, ts, stream.direction)
-        if flow.conversation is not None and items:
+        if items and (flow.conversation is not None or last):
             self.ended.append((flow, items))
         self._forget(flow)
 

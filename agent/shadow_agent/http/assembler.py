@@ -5,7 +5,11 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
+from shadow_agent.flow.classify import is_preamble
+from shadow_agent.flow.items import Data
+from shadow_agent.flow.segment import Direction
 from shadow_agent.flow.table import Flow, FlowTable
+from shadow_agent.http.budget import Budget
 from shadow_agent.http.conversation import Conversation
 from shadow_agent.http.exchange import Event, FlowClosed, FlowUpgraded
 
@@ -18,13 +22,14 @@ if TYPE_CHECKING:
     from shadow_agent.flow.segment import Segment
     from shadow_agent.http.counts import ExchangeCounts, RequestCounts
     from shadow_agent.http.exchange import Limits
+    from shadow_agent.http.pairing import Pairing
     from shadow_agent.telemetry.reasons import Unanswered
 
 
 class Assembler:
     """One worker's flows and conversations, with the counts of three ledger lines."""
 
-    __slots__ = ("_ids", "_limits", "exchanges", "requests", "segments", "table")
+    __slots__ = ("_ids", "_limits", "budget", "exchanges", "requests", "segments", "table")
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class Assembler:
         self.segments = segments
         self.requests = requests
         self.exchanges = exchanges
+        self.budget = Budget(limits)
         self._limits = limits
         self._ids = count(first_id)
 
@@ -51,17 +57,23 @@ class Assembler:
         if table.ended:
             # Before the flow's own: a replaced flow's exchanges end before its successor's begin.
             events = self._read_all(table.take_ended()) + events
+        if self.budget.pressed:
+            events += self._relieve()
         return events
 
     def expire(self, now: int) -> list[Event]:
         """Gives up what waited too long; call it every second or so. `now`: ns, capture clock."""
-        return self._read_all(self.table.expire(now))
+        events = self._read_all(self.table.expire(now))
+        for pairing in self.budget.late(now):
+            events += self._give_up(pairing, head_only=True)
+        self.budget.sweep(len(self.table))
+        return events
 
     def close(
         self, reason: Unanswered, now: int, gone: Callable[[bytes], bool] | None = None
     ) -> list[Event]:
         """Ends every flow, or those whose key is `gone`; what is unanswered gets `reason`."""
-        events: list[Event] = []
+        events = self._read_all(self.table.flush(now, gone))
         for flow, _ in self.table.close(now, gone):
             if flow.conversation is not None:
                 events += flow.conversation.close(reason, now)
@@ -69,10 +81,24 @@ class Assembler:
                 events.append(FlowClosed(flow.key))
         return events
 
+    def _relieve(self) -> list[Event]:
+        events: list[Event] = []
+        for pairing, everything in self.budget.relieve():
+            events += self._give_up(pairing, head_only=not everything)
+        return events
+
+    def _give_up(self, pairing: Pairing, *, head_only: bool) -> list[Event]:
+        flow = self.table.get(pairing.key)
+        conversation = None if flow is None else flow.conversation
+        if flow is None or conversation is None or conversation.pairing is not pairing:
+            return []
+        return self._finish(flow, conversation, conversation.give_up(head_only=head_only))
+
     def _read_all(self, ended: list[tuple[Flow[Conversation], list[Item]]]) -> list[Event]:
         events: list[Event] = []
         for flow, items in ended:
-            events += self._read(flow, items)
+            if items:
+                events += self._read(flow, items)
         return events
 
     def _read(self, flow: Flow[Conversation], items: list[Item]) -> list[Event]:
@@ -84,9 +110,20 @@ class Assembler:
                 self._limits,
                 self.requests,
                 self.exchanges,
+                self.budget,
                 joined=not flow.opened,
             )
+            for item in items:
+                if item.direction == Direction.REQUEST:
+                    if type(item) is Data and is_preamble(item.payload):
+                        conversation.expect_preamble()
+                    break
         events = conversation.receive(items)
+        return self._finish(flow, conversation, events) if conversation.finished else events
+
+    def _finish(
+        self, flow: Flow[Conversation], conversation: Conversation, events: list[Event]
+    ) -> list[Event]:
         if conversation.finished:
             for event in events:
                 if type(event) is FlowUpgraded:

@@ -9,6 +9,9 @@ from typing import Final, Protocol
 # Sizes and extensions: RFC 9112 says to limit them. 4 KiB and 16 KiB are nginx's and Node's.
 MAX_CHUNK_LINE: Final = 4 * 1024
 MAX_TRAILERS: Final = 16 * 1024
+# What a line may be long without the `;` or `:` behind which nothing matters: the rest is checked
+# and dropped as it comes, so that no flow holds kilobytes of an unfinished line.
+_MAX_KEPT: Final = 256
 
 # Spaces after the size are not in the grammar but were sent by Apache for years.
 _match_size: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\Z").match
@@ -94,13 +97,14 @@ class _Part(Enum):
 class ChunkedBody:
     """A chunked body (RFC 9112 7.1), strict: lines end with CRLF, sizes are plain hexadecimal."""
 
-    __slots__ = ("_left", "_line", "_part", "_trailers", "done", "malformed")
+    __slots__ = ("_dropped", "_left", "_line", "_part", "_trailers", "done", "malformed")
 
     def __init__(self) -> None:
         """A body that begins with its first chunk's size."""
         self._part = _Part.SIZE
         self._left = 0  # bytes of the chunk's data that are still to come
-        self._line = b""  # a line of which the end has not come
+        self._line = b""  # what matters of a line of which the end has not come
+        self._dropped = 0  # bytes of that line that do not
         self._trailers = 0  # bytes of trailer fields so far
         self.done = False
         self.malformed = False
@@ -135,26 +139,38 @@ class ChunkedBody:
         else:
             found = data.find(b"\r\n", pos, pos + MAX_CHUNK_LINE + 2)
             if found < 0:
-                self._line += data[pos : pos + MAX_CHUNK_LINE + 2]
-                self.malformed = self._hopeless(self._line)
+                self._keep(self._line + data[pos : pos + MAX_CHUNK_LINE + 2])
                 return len(data)
             line, end = self._line + data[pos:found], found + 2
         self._line = b""
         self._take_line(line)
         return end
 
+    def _keep(self, line: bytes) -> None:
+        """Keeps what matters of an unfinished line, unless it breaks the framing already."""
+        if self._hopeless(line):
+            self.malformed = True
+            return
+        end = line.find(b";" if self._part is _Part.SIZE else b":") + 1
+        kept = line[:end] + line[-1:] if end and line.endswith(b"\r") else line[:end] or line
+        self._dropped += len(line) - len(kept)
+        self._line = kept
+        self.malformed = len(kept) > _MAX_KEPT
+
     def _hopeless(self, line: bytes) -> bool:
         """Whether a line without its end breaks the framing already, so nothing waits for it."""
-        if len(line) > MAX_CHUNK_LINE or b"\n" in line:
+        if len(line) + self._dropped > MAX_CHUNK_LINE or b"\n" in line or b"\0" in line:
             return True
         if self._part is _Part.DATA_END:
             return line != b"\r"
         return b"\r" in line[:-1]
 
     def _take_line(self, line: bytes) -> None:
+        size = len(line) + self._dropped
+        self._dropped = 0
         if self._part is _Part.SIZE:
             match = _match_size(line)
-            if match is None or len(line) > MAX_CHUNK_LINE:
+            if match is None or size > MAX_CHUNK_LINE:
                 self.malformed = True
                 return
             self._left = int(match[1], 16)
@@ -163,7 +179,7 @@ class ChunkedBody:
             self._part = _Part.SIZE
             self.malformed = bool(line)
         elif line:
-            self._trailers += len(line) + 2
+            self._trailers += size + 2
             self.malformed = self._trailers > MAX_TRAILERS or _match_trailer(line) is None
         else:
             self.done = True

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from shadow_agent.flow.items import Data, End, EndKind, Gap
 from shadow_agent.flow.segment import Direction
+from shadow_agent.http.budget import Budget
 from shadow_agent.http.pairing import Pairing
+from shadow_agent.http.preamble import PreambleStream
 from shadow_agent.http.requests import RequestStream
 from shadow_agent.http.responses import ResponseStream
 from shadow_agent.telemetry.reasons import Unanswered
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from shadow_agent.flow.items import Item
     from shadow_agent.http.counts import ExchangeCounts, RequestCounts
     from shadow_agent.http.exchange import Event, Limits
+    from shadow_agent.http.messages import MessageStream
 
 _BOTH: Final = 0b11
 
@@ -24,7 +27,7 @@ _BOTH: Final = 0b11
 class Conversation:
     """Takes a flow's items in the order the flow table gives them; returns what they mean."""
 
-    __slots__ = ("_ended", "_pairing", "_requests", "_responses", "finished")
+    __slots__ = ("_ended", "_requests", "_responses", "finished", "pairing")
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Conversation:
         limits: Limits,
         requests: RequestCounts,
         exchanges: ExchangeCounts,
+        budget: Budget | None = None,
         *,
         joined: bool = False,
     ) -> None:
@@ -40,22 +44,32 @@ class Conversation:
 
         `joined` in mid-connection: what came before was not seen.
         """
-        self._pairing = Pairing(key, ids, limits, requests, exchanges, joined=joined)
-        self._requests = RequestStream(limits, self._pairing)
-        self._responses = ResponseStream(limits, self._pairing)
+        self.pairing = Pairing(
+            key, ids, limits, requests, exchanges, budget or Budget(limits), joined=joined
+        )
+        self._requests: RequestStream | PreambleStream = RequestStream(limits, self.pairing)
+        self._responses = ResponseStream(limits, self.pairing)
         self._ended = 0  # a bit per direction
         self.finished = False  # both directions ended, or the protocol was switched
 
     @property
     def open_exchanges(self) -> int:
         """Exchanges that wait for the rest of their response."""
-        return len(self._pairing.open)
+        return len(self.pairing.open)
+
+    def expect_preamble(self) -> None:
+        """The flow's first bytes are, or may become, a PROXY preamble."""
+        requests = self._requests
+        if isinstance(requests, RequestStream):
+            self._requests = PreambleStream(requests, self.pairing)
 
     def receive(self, items: Iterable[Item]) -> list[Event]:
         """Takes Data, Gap and End of either direction; returns the events they cause, in order."""
-        pairing = self._pairing
+        pairing = self.pairing
         for item in items:
-            stream = self._responses if item.direction else self._requests
+            stream: MessageStream | PreambleStream = (
+                self._responses if item.direction else self._requests
+            )
             if type(item) is Data:
                 stream.data(item)
             elif type(item) is Gap:
@@ -63,18 +77,30 @@ class Conversation:
             elif type(item) is End:
                 self._end(item)
             if pairing.over:
-                self._requests.stop()
-                self._responses.stop()
-                self.finished = True
+                self._hand_over()
         events, pairing.events = pairing.events, []
         return events
 
     def close(self, reason: Unanswered, now: int) -> list[Event]:
         """Ends everything that is open: an unanswered exchange gets `reason`; `now` in ns."""
         self._requests.end(End(Direction.REQUEST, EndKind.EVICTED, now, Direction.REQUEST))
-        self._responses.cut(End(Direction.RESPONSE, EndKind.EVICTED, now, Direction.RESPONSE))
-        self._pairing.give_up_all(reason)
+        self._responses.cut(reason)
+        self.pairing.give_up_all(reason)
         return self.receive(())
+
+    def give_up(self, *, head_only: bool) -> list[Event]:
+        """Holds nothing any more, or no unfinished request head: what that ends is evicted."""
+        self._requests.give_up_head()
+        if not head_only:
+            self._responses.give_up()
+        if self.pairing.over:
+            self._hand_over()
+        return self.receive(())
+
+    def _hand_over(self) -> None:
+        self._requests.stop()
+        self._responses.stop()
+        self.finished = True
 
     def _end(self, item: End) -> None:
         if item.direction == Direction.RESPONSE:
@@ -86,4 +112,4 @@ class Conversation:
             self.finished = True
             # Requests that came after the service's FIN.
             evicted = item.kind is EndKind.EVICTED
-            self._pairing.give_up_all(Unanswered.EVICTED if evicted else Unanswered.SERVER_CLOSED)
+            self.pairing.give_up_all(Unanswered.EVICTED if evicted else Unanswered.SERVER_CLOSED)

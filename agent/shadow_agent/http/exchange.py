@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from shadow_agent.http.counts import RequestOutcome
     from shadow_agent.http.head import RequestHead, ResponseHead
+    from shadow_agent.http.preamble import Origin
     from shadow_agent.telemetry.reasons import NotHttp, Unanswered
 
 EMPTY_SHA256: Final = hashlib.sha256().digest()
+# What an open exchange costs beside its bytes: its objects, and its fields when they are split.
+EXCHANGE_OVERHEAD: Final = 1024
 
 
 class Limits(NamedTuple):
@@ -22,6 +25,13 @@ class Limits(NamedTuple):
     # requests without an answer; browsers pipelined at most 8. Over it: all of them are
     # unanswered.evicted and pairing starts afresh.
     max_outstanding: int = 1024
+    # bytes that all conversations of a worker hold: unfinished heads, open exchanges. Over it: the
+    # flow that has been holding longest gives up what it holds (evicted).
+    max_held_bytes: int = 64 << 20
+    # ns a request's head may stay unfinished: Apache and nginx wait 40 to 60 s. Over it: evicted.
+    head_ns: int = 60_000_000_000
+    # unfinished request heads of one client address. Over it: its oldest is evicted.
+    max_heads_per_source: int = 256
     # body bytes kept so that a body in one piece is hashed only when somebody asks. Over it, or
     # in several pieces: hashed as it streams.
     max_kept_body: int = 16 * 1024
@@ -42,9 +52,11 @@ class Exchange:
         "_response_hash",
         "_response_whole",
         "answered",
+        "cost",
         "flow_key",
         "id",
         "notes",
+        "origin",
         "provable",
         "replay",
         "request",
@@ -75,6 +87,7 @@ class Exchange:
         *,
         unsure: bool = False,
         provable: bool = True,
+        origin: Origin | None = None,
     ) -> None:
         """An exchange whose request head has just been parsed."""
         self.id = number  # per worker, from 1
@@ -89,6 +102,7 @@ class Exchange:
         self.response_first_ts: int | None = None  # segment with the response's first byte
         self.response_last_ts: int | None = None  # segment with its last byte
         self.response_body_len: int | None = None
+        self.cost = len(request.raw) + EXCHANGE_OVERHEAD  # bytes that it holds while it is open
         self.answered = False  # a final response's head was paired with it
         self.unanswered: Unanswered | None = None  # why not, once that is settled
         self.notes: list[str] | None = None  # what is unknown and why
@@ -98,6 +112,7 @@ class Exchange:
         self.request_ack = request_ack
         self.unsure = unsure  # requests may be missing before it: needs proof to be paired
         self.provable = provable  # request_ack is proof
+        self.origin = origin  # what a PROXY preamble said at the start of the flow
         self._request_whole: bytes | None = None
         self._request_hash: bytes | None = None
         self._response_whole: bytes | None = None
@@ -126,6 +141,19 @@ class Exchange:
     def version(self) -> str:
         """The request's version: "1.1" or "1.0"."""
         return self.request.version
+
+    @property
+    def client(self) -> tuple[bytes, int]:
+        """The client's address (16 bytes) and port: a PROXY preamble's word, else the flow's."""
+        origin = self.origin
+        if origin is not None and origin.address is not None:
+            return origin.address, origin.port
+        return self.flow_key[:16], int.from_bytes(self.flow_key[32:34], "big")
+
+    @property
+    def preamble(self) -> bytes:
+        """The PROXY preamble as captured, to say it to the shadow too; empty if there was none."""
+        return b"" if self.origin is None else self.origin.raw
 
     @property
     def raw_head(self) -> bytes:

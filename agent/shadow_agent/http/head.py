@@ -7,9 +7,12 @@ a response answers HEAD, and would copy every body.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
+
+from shadow_agent.http.mend import mend_request, mend_response
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -22,6 +25,18 @@ _VERSIONS: Final = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
 _METHODS: Final = {b"GET": "GET", b"HEAD": "HEAD", b"POST": "POST", b"PUT": "PUT"}
 _CONTENT_LENGTH: Final = b"\r\nContent-Length: "
 _SILENT: Final = object()
+# A length above it overflows the signed 64 bits of most servers.
+MAX_LENGTH: Final = (1 << 63) - 1
+# Heads that are remembered, per direction, and up to which size (bytes): services answer, and
+# clients ask, with the same bytes over and over, and a look-up costs a tenth. 2 MB at most; when
+# there are too many all are forgotten.
+_CACHED: Final = 512
+_CACHED_BYTES: Final = 2048
+# The fields that say something of the connection or of the body's end.
+_find_telling: Final = re.compile(
+    rb"\r\n(host|connection|content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)",
+    re.IGNORECASE,
+).findall
 _NO_BODY: Final = frozenset({204, 304})
 
 
@@ -32,12 +47,12 @@ class Malformed(NamedTuple):
 
 
 class RequestHead:
-    """A request's head."""
+    """A request's head. Its fields are split when somebody asks: framing needs a few only."""
 
     __slots__ = (
+        "_headers",
         "expect_continue",
         "framing",
-        "headers",
         "host",
         "keep_alive",
         "method",
@@ -53,12 +68,24 @@ class RequestHead:
         self.method = method
         self.target = target
         self.version = version  # "1.1" or "1.0"
-        self.headers: Headers = []  # in order, names as sent
+        self._headers: Headers | None = None
         self.host: bytes | None = None  # the first Host field's value
         self.framing = 0  # the body's length, or CHUNKED
         self.keep_alive = True
         self.expect_continue = False
         self.upgrade = False  # asks for another protocol, or is a CONNECT
+
+    def take_raw(self, raw: bytes) -> None:
+        """`raw` is what was captured; the head was judged, and its fields are read, mended."""
+        self._headers = _split_fields(self.raw)
+        self.raw = raw
+
+    @property
+    def headers(self) -> Headers:
+        """The fields in order, names as sent."""
+        if self._headers is None:
+            self._headers = _split_fields(self.raw)
+        return self._headers
 
 
 class ResponseHead:
@@ -72,6 +99,11 @@ class ResponseHead:
         self.status = status
         self.framing = framing  # the body's length, CHUNKED or UNTIL_CLOSE; not if to a HEAD
         self._headers: Headers | None = None
+
+    def take_raw(self, raw: bytes) -> None:
+        """`raw` is what was captured; the head was judged, and its fields are read, mended."""
+        self._headers = _split_fields(self.raw)
+        self.raw = raw
 
     @property
     def keep_alive(self) -> bool:
@@ -93,10 +125,57 @@ class ResponseHead:
         return self._headers
 
 
+_known_requests: dict[bytes, RequestHead | Malformed] = {}
+_known_responses: dict[bytes, ResponseHead | Malformed] = {}
+
+
 def parse_request(raw: bytes) -> RequestHead | Malformed:
-    """Parses a head that ends with its empty line. The HTTP/2 preface parses as method PRI."""
-    # llhttp judges, plain splitting reads: its callbacks would cost 0.6 µs of the 1.2 µs that this
-    # takes, and what it accepts has no folding and a colon in every line.
+    """Parses a head that ends with its empty line. The HTTP/2 preface parses as method PRI.
+
+    Heads of equal bytes are one object, which nobody changes.
+    """
+    if len(raw) > _CACHED_BYTES:
+        return _parse_request(raw)
+    head = _known_requests.get(raw)
+    if head is None:
+        head = _parse_request(raw)
+        if len(_known_requests) >= _CACHED:
+            _known_requests.clear()
+        _known_requests[raw] = head
+    return head
+
+
+def parse_response(raw: bytes) -> ResponseHead | Malformed:
+    """Parses a head that ends with its empty line; see `parse_request`."""
+    if len(raw) > _CACHED_BYTES:
+        return _parse_response(raw)
+    head = _known_responses.get(raw)
+    if head is None:
+        head = _parse_response(raw)
+        if len(_known_responses) >= _CACHED:
+            _known_responses.clear()
+        _known_responses[raw] = head
+    return head
+
+
+def _parse_request(raw: bytes) -> RequestHead | Malformed:
+    head = _judge_request(raw)
+    if isinstance(head, Malformed):
+        mended = mend_request(raw)
+        if mended is not None and mended != raw:
+            again = _judge_request(mended)
+            if isinstance(again, RequestHead):
+                line = raw.partition(b"\n")[0].rstrip(b"\r")
+                again.take_raw(raw)
+                again.method = line.partition(b" ")[0].decode("ascii")
+                again.target = line[len(again.method) : -9].strip(b" ")
+                return again
+    return head
+
+
+def _judge_request(raw: bytes) -> RequestHead | Malformed:
+    # llhttp judges, one search reads what matters: llhttp's callbacks would cost twice as much, and
+    # what it accepts has no folding and a colon in every line.
     parser = HttpRequestParser(_SILENT)
     upgrade = False
     try:
@@ -104,15 +183,8 @@ def parse_request(raw: bytes) -> RequestHead | Malformed:
     except HttpParserUpgrade:
         upgrade = True
     except HttpParserError as error:
-        strict = _with_crlf(raw)
-        if strict == raw:
-            return Malformed(f"request head: {error}")
-        again = parse_request(strict)
-        if isinstance(again, RequestHead):
-            again.raw = raw
-        return again
-    lines = raw.split(b"\r\n")
-    line = lines[0]
+        return Malformed(f"request head: {error}")
+    line = raw[: raw.find(b"\r\n")]
     space = line.find(b" ")
     method = line[:space]
     version = _VERSIONS.get(line[-9:])
@@ -125,25 +197,24 @@ def parse_request(raw: bytes) -> RequestHead | Malformed:
     )
     head.upgrade = upgrade
     head.keep_alive = version == "1.1"
-    headers = head.headers
-    for line in lines[1:-2]:
-        name, _, value = line.partition(b":")
-        value = value.strip(b" \t")
-        headers.append((name, value))
-        # Names are told apart by length first: lower() on every name costs more than the rest.
+    for name, text in _find_telling(raw):
+        value = text.rstrip(b" \t")
         size = len(name)
         if size == 4:
-            if head.host is None and name.lower() == b"host":
+            if head.host is None:
                 head.host = value
         elif size == 10:
-            if name.lower() == b"connection":
-                head.keep_alive = _keeps_alive(value, default=head.keep_alive)
-        elif size == 14 and name.lower() == b"content-length":
+            head.keep_alive = _keeps_alive(value, default=head.keep_alive)
+        elif size == 14:
             head.framing = int(value)
-        elif size == 17 and name.lower() == b"transfer-encoding":
+        elif size == 17:
             head.framing = CHUNKED  # llhttp refuses a request whose last coding is another
-        elif size == 6 and name.lower() == b"expect":
+            if version == "1.0":  # RFC 9112 6.1: its framing is faulty
+                return Malformed("request head: Transfer-Encoding in HTTP/1.0")
+        else:
             head.expect_continue = value.lower() == b"100-continue"
+    if head.framing > MAX_LENGTH:
+        return Malformed("request head: Content-Length overflow")
     return head
 
 
@@ -154,21 +225,26 @@ def _keeps_alive(connection: bytes, *, default: bool) -> bool:
     return default or b"keep-alive" in options
 
 
-def parse_response(raw: bytes) -> ResponseHead | Malformed:
-    """Parses a head that ends with its empty line."""
+def _parse_response(raw: bytes) -> ResponseHead | Malformed:
+    head = _judge_response(raw)
+    if isinstance(head, Malformed):
+        mended = mend_response(raw)
+        if mended is not None and mended != raw:
+            again = _judge_response(mended)
+            if isinstance(again, ResponseHead):
+                again.take_raw(raw)
+                return again
+    return head
+
+
+def _judge_response(raw: bytes) -> ResponseHead | Malformed:
     parser = HttpResponseParser(_SILENT)  # without callbacks it costs half
     try:
         parser.feed_data(raw)
     except HttpParserUpgrade:
         pass  # the status says so
     except HttpParserError as error:
-        strict = _with_crlf(raw)
-        if strict == raw:
-            return Malformed(f"response head: {error}")
-        again = parse_response(strict)
-        if isinstance(again, ResponseHead):
-            again.raw = raw
-        return again
+        return Malformed(f"response head: {error}")
     if not raw.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")):
         return Malformed("response head: not HTTP/1.0 or HTTP/1.1")
     status: int = parser.get_status_code()
@@ -181,8 +257,12 @@ def parse_response(raw: bytes) -> ResponseHead | Malformed:
     start = raw.find(_CONTENT_LENGTH)
     if start >= 0:
         start += len(_CONTENT_LENGTH)
-        return ResponseHead(raw, status, int(raw[start : raw.find(b"\r\n", start)]))
-    return ResponseHead(raw, status, _response_framing(_split_fields(raw)))
+        framing = int(raw[start : raw.find(b"\r\n", start)])
+    else:
+        framing = _response_framing(_split_fields(raw))
+    if framing > MAX_LENGTH:
+        return Malformed("response head: Content-Length overflow")
+    return ResponseHead(raw, status, framing)
 
 
 def _response_framing(headers: Headers) -> int:
@@ -205,8 +285,3 @@ def _split_fields(raw: bytes) -> Headers:
         if colon:
             fields.append((name, value.strip(b" \t\r")))
     return fields
-
-
-def _with_crlf(raw: bytes) -> bytes:
-    """A head whose lines end with bare line feeds, as llhttp wants it; its CRLFs stay."""
-    return raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

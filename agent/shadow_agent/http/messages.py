@@ -45,6 +45,7 @@ class Cause(Enum):
     MALFORMED = "malformed"
     OVERSIZE = "oversize"  # the head is over the limit
     ENDED = "ended"  # the direction ended in the middle
+    EVICTED = "evicted"  # it was given up to keep within a limit
 
 
 # Enum members as module names: a class attribute look-up less on every message.
@@ -84,7 +85,7 @@ class MessageStream(ABC):
         self._max_head = limits.max_head
         self._max_kept_body = limits.max_kept_body
         self._phase = _START
-        self._head = b""  # a head of which the end has not come
+        self._head: bytes | bytearray = b""  # a head of which the end has not come
         self._body: BodyReader | None = None
         self._length = 0  # decoded bytes of this body
         self._hash: _Hash | None = None
@@ -111,11 +112,17 @@ class MessageStream(ABC):
 
     def gap(self, item: Gap) -> None:
         """Bytes are missing here."""
-        if self._phase is _BODY and self._body is not None and self._body.skip(item.length):
+        body = self._body
+        if (
+            self._phase is _BODY
+            and body is not None
+            and (item.certain or isinstance(body, CloseBody))
+            and body.skip(item.length)
+        ):
             if not self._damaged:
                 self._damaged = True
                 self._body_damaged()
-            if self._body.done:
+            if body.done:
                 self._finish_body(None)
             return
         self._break(Cause.GAP)
@@ -174,22 +181,35 @@ class MessageStream(ABC):
             end = _end_of_head(payload, pos)
         if end < 0:
             self._phase = _HEAD
-            self._head = payload[pos:]
+            self._head = bytearray(payload[pos:])
+            self._hold_head(0, len(self._head), item.ts)
             self._check_head()
             return len(payload)
         # Slicing all of a bytes object copies nothing.
         return self._head_done(payload[pos:end], item, end)
 
     def _more_head(self, item: Data, pos: int) -> int:
-        seen = len(self._head)
-        head = self._head + item.payload[pos : pos + self._max_head + 4 - seen]
+        head = self._head
+        seen = len(head)
+        if not isinstance(head, bytearray):
+            raise TypeError("no head was begun")
+        head += item.payload[pos : pos + self._max_head + 4 - seen]
+        self._hold_head(seen, len(head), item.ts)
         end = _end_of_head(head, max(seen - 2, 0))
         if end < 0:
-            self._head = head
             self._check_head()
             return len(item.payload)
-        self._head = b""
-        return self._head_done(head[:end], item, pos + end - seen)
+        self._drop_head()
+        return self._head_done(bytes(head[:end]), item, pos + end - seen)
+
+    @abstractmethod
+    def _hold_head(self, before: int, after: int, ts: int) -> None:
+        """The unfinished head grew from `before` to `after` bytes; 0 is none. For accounts."""
+
+    def _drop_head(self) -> None:
+        if self._head:
+            self._hold_head(len(self._head), 0, 0)
+            self._head = b""
 
     def _check_head(self) -> None:
         """A head that cannot end well is not waited for."""
@@ -231,8 +251,13 @@ class MessageStream(ABC):
         pieces: list[bytes] = []
         end = body.feed(payload, pos, pieces)
         if not self._damaged:
-            for piece in pieces:
-                self._add(piece)
+            whole = body.done and not self._length and len(pieces) == 1
+            if whole and len(pieces[0]) <= self._max_kept_body:
+                self._whole = pieces[0]
+                self._length = len(pieces[0])
+            else:
+                for piece in pieces:
+                    self._add(piece)
         if body.malformed:
             self._break(Cause.MALFORMED)
             return len(payload)
@@ -243,12 +268,7 @@ class MessageStream(ABC):
 
     def _add(self, piece: bytes) -> None:
         if self._hash is None:
-            if not self._length and len(piece) <= self._max_kept_body:
-                self._whole = piece
-                self._length = len(piece)
-                return
-            self._hash = sha256(self._whole or b"")
-            self._whole = None
+            self._hash = sha256()
         self._hash.update(piece)
         self._length += len(piece)
 
@@ -262,7 +282,7 @@ class MessageStream(ABC):
 
     def _drop(self) -> None:
         """Forgets the message at hand."""
-        self._head = b""
+        self._drop_head()
         self._body = None
         self._length = 0
         self._hash = None
@@ -270,7 +290,7 @@ class MessageStream(ABC):
         self._damaged = False
 
 
-def _end_of_head(data: bytes, pos: int) -> int:
+def _end_of_head(data: bytes | bytearray, pos: int) -> int:
     """Where the first empty line at or after `pos` ends, or -1."""
     end = data.find(_CRLF_LINE, pos)
     if end < 0:

@@ -17,16 +17,25 @@ from typing import TYPE_CHECKING
 from shadow_agent.flow.classify import starts_response
 from shadow_agent.flow.segment import format_flow
 from shadow_agent.flow.sequence import lt
-from shadow_agent.http.exchange import Event, Exchange, ExchangeEnded, FlowUpgraded, RequestHeadSeen
+from shadow_agent.http.exchange import (
+    Event,
+    Exchange,
+    ExchangeEnded,
+    FlowUpgraded,
+    RequestHeadSeen,
+)
+from shadow_agent.http.notes import NO_RESPONSE
 from shadow_agent.telemetry.reasons import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shadow_agent.flow.items import Data
+    from shadow_agent.http.budget import Budget
     from shadow_agent.http.counts import ExchangeCounts, RequestCounts
     from shadow_agent.http.exchange import Limits
     from shadow_agent.http.head import RequestHead
+    from shadow_agent.http.preamble import Origin
     from shadow_agent.telemetry.reasons import NotHttp
 
 # NamedTuple's own __new__ takes as long again; there are three events per exchange.
@@ -36,8 +45,9 @@ _new = tuple.__new__
 class Pairing:
     """The open exchanges of one flow in order; both message streams of the flow share it."""
 
-    __slots__ = ("_ids", "_joined", "_key", "_limits", "_pipelines", "_session", "events",
-                 "exchanges", "lost", "open", "over", "requests", "skipped")  # fmt: skip
+    __slots__ = ("_ids", "_joined", "_limits", "_pipelines", "_session", "budget", "events",
+                 "exchanges", "held", "holding_since", "key", "listed", "lost", "open", "origin",
+                 "over", "requests", "skipped")  # fmt: skip
 
     def __init__(
         self,
@@ -46,6 +56,7 @@ class Pairing:
         limits: Limits,
         requests: RequestCounts,
         exchanges: ExchangeCounts,
+        budget: Budget,
         *,
         joined: bool,
     ) -> None:
@@ -57,8 +68,13 @@ class Pairing:
         self.lost = False  # it is not known which response comes next
         self.skipped = False  # response bytes were passed over since requests went missing
         self.over = False  # the flow is not HTTP/1 any more
+        self.origin: Origin | None = None  # what a PROXY preamble said
+        self.budget = budget
+        self.held = 0  # bytes that this flow's messages hold, accounted for in the budget
+        self.holding_since = 0  # ns; valid while `held`
+        self.listed = False  # the budget knows of it
         self._joined = joined
-        self._key = key
+        self.key = key
         self._ids = ids
         self._limits = limits
         self._pipelines = False  # the client was seen to send before it had the response
@@ -72,7 +88,7 @@ class Pairing:
         number = next(self._ids)
         if self._session is None:
             # Ports are reused, so the flow alone is no name for a connection.
-            self._session = f"{format_flow(self._key)} #{number}"
+            self._session = f"{format_flow(self.key)} #{number}"
         waiting = self.open
         if waiting:
             if self.lost and waiting[-1].request_ack != ack:
@@ -82,7 +98,18 @@ class Pairing:
                 self.lost = self._pipelines = True  # a client like that is past proof
             else:
                 self._pipelines = True
-        exchange = Exchange(number, self._key, self._session, head, ts, seq, ack)
+        exchange = Exchange(number, self.key, self._session, head, ts, seq, ack, origin=self.origin)
+        cost = exchange.cost
+        budget = self.budget
+        if not self.listed:
+            budget.hold(self, cost, ts)
+        else:  # the same without the call
+            if not self.held:
+                self.holding_since = ts
+            self.held += cost
+            budget.held += cost
+            if budget.held > budget.limit:
+                budget.pressed = True
         if missing or self._joined:
             exchange.unsure = True
             exchange.provable = not missing or (self.lost and self.skipped)
@@ -129,9 +156,13 @@ class Pairing:
         if exchange.unanswered is not None:
             return  # given up while its response was streaming
         exchange.answered = True
+        cost = exchange.cost
+        self.held -= cost
+        self.budget.held -= cost
         self.open.remove(exchange)
-        self.exchanges.open -= 1
-        self.exchanges.answered += 1
+        counts = self.exchanges
+        counts.open -= 1
+        counts.answered += 1
         self.events.append(_new(ExchangeEnded, (exchange,)))
 
     def give_up(self, exchange: Exchange, reason: Unanswered) -> None:
@@ -139,6 +170,8 @@ class Pairing:
         if exchange.unanswered is not None:
             return
         exchange.unanswered = reason
+        exchange.note(NO_RESPONSE[reason])
+        self.budget.free(self, exchange.cost)
         self.open.remove(exchange)
         self.exchanges.open -= 1
         self.exchanges.unanswered[reason] += 1
@@ -155,6 +188,12 @@ class Pairing:
             self.over = True
             self.give_up_all(Unanswered.UPGRADED)
             self.events.append(FlowUpgraded(kind))
+
+    def keep(self, exchange: Exchange, size: int, ts: int) -> None:
+        """An open exchange keeps `size` bytes more."""
+        if not exchange.answered and exchange.unanswered is None:
+            exchange.cost += size
+            self.budget.hold(self, size, ts)
 
     def _proves(self, exchange: Exchange, item: Data, seq: int) -> bool:
         """Whether a response that begins at `seq` can only answer this exchange."""

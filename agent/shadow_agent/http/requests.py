@@ -10,6 +10,7 @@ from shadow_agent.http.counts import RequestOutcome
 from shadow_agent.http.exchange import RequestBodySeen, RequestEnded
 from shadow_agent.http.head import Malformed, parse_request
 from shadow_agent.http.messages import REJECTED, Cause, MessageStream, Phase
+from shadow_agent.http.notes import REQUEST_BODY
 from shadow_agent.telemetry.reasons import NotHttp
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _OUTCOMES = {
     Cause.MALFORMED: RequestOutcome.MALFORMED,
     Cause.OVERSIZE: RequestOutcome.OVERSIZE,
     Cause.ENDED: RequestOutcome.ABORTED,
+    Cause.EVICTED: RequestOutcome.EVICTED,
 }
 SHORTEST_REQUEST = len(b"GET / HTTP/1.0\r\n\r\n")
 _COMPLETE = RequestOutcome.COMPLETE
@@ -31,7 +33,8 @@ _new = tuple.__new__  # see pairing
 class RequestStream(MessageStream):
     """Counts each request from its first byte to its outcome, and begins its exchange."""
 
-    __slots__ = ("_exchange", "_missing", "_pairing", "_start_ack", "_start_seq", "_started_ts")
+    __slots__ = ("_exchange", "_missing", "_pairing", "_start_ack", "_start_seq", "_started_ts",
+                 "_tunnel")  # fmt: skip
 
     def __init__(self, limits: Limits, pairing: Pairing) -> None:
         """A stream that stands between two requests."""
@@ -42,6 +45,7 @@ class RequestStream(MessageStream):
         self._start_seq = 0
         self._start_ack = 0
         self._missing = False  # requests may be missing before the next one
+        self._tunnel: Exchange | None = None  # a CONNECT: what follows it is not ours to read yet
 
     def gap(self, item: Gap) -> None:
         """Bytes are missing here; between requests, too few for one are a FIN or white space."""
@@ -49,12 +53,15 @@ class RequestStream(MessageStream):
             super().gap(item)
 
     def _resume(self, item: Data) -> bool:
-        if not starts_request(item.payload):
+        if self._tunnelled(item) or not starts_request(item.payload):
             return False
         self._phase = Phase.START
         return True
 
     def _begin(self, item: Data, seq: int) -> bool:
+        if self._tunnel is not None and self._tunnelled(item):
+            self._phase = Phase.LOST
+            return False
         counts = self._pairing.requests
         counts.started += 1
         counts.open += 1
@@ -63,13 +70,30 @@ class RequestStream(MessageStream):
         self._start_ack = item.ack
         return True
 
+    def _tunnelled(self, item: Data) -> bool:
+        """Whether bytes after a CONNECT may be a tunnel's: its response has not come yet."""
+        tunnel = self._tunnel
+        if tunnel is None or tunnel.answered or tunnel.unanswered is not None:
+            self._tunnel = None
+            return False
+        if starts_request(item.payload) and not self._missing:
+            # Should there be no tunnel, this was a request.
+            self._missing = True
+            self._pairing.requests.unexplained_gaps += 1
+        return True
+
     def _check_head(self) -> None:
-        # A method begins with a capital letter: anything else never becomes a head, however long
-        # it is waited for.
-        if 0x41 <= self._head[0] <= 0x5A:
+        # A method begins with a capital letter, and a line without a version is HTTP/0.9: anything
+        # else never becomes a head, however long it is waited for.
+        head = self._head
+        end = head.find(b"\n")
+        if 0x41 <= head[0] <= 0x5A and (end < 0 or head.find(b" HTTP/", 0, end) >= 0):
             super()._check_head()
         else:
             self._break(Cause.MALFORMED)
+
+    def _hold_head(self, before: int, after: int, ts: int) -> None:
+        self._pairing.budget.hold_head(self._pairing, before, after, ts)
 
     def _take_head(self, raw: bytes, item: Data) -> int:
         head = parse_request(raw)
@@ -100,6 +124,8 @@ class RequestStream(MessageStream):
         exchange.request_ended_ts = ts
         exchange.request_outcome = _COMPLETE
         if self._length:
+            if self._whole is not None:
+                self._pairing.keep(exchange, self._length, self._started_ts)
             exchange.set_request_body(self._length, self._whole, self._digest())
         else:
             exchange.request_body_len = 0
@@ -108,8 +134,7 @@ class RequestStream(MessageStream):
         counts.complete += 1
         self._pairing.events.append(_new(RequestEnded, (exchange, _COMPLETE)))
         if exchange.request.method == "CONNECT":
-            # A tunnel's bytes may come before the response says whether there is a tunnel.
-            self._phase = Phase.LOST
+            self._tunnel = exchange
 
     def _more_body(self, item: Data, pos: int) -> int:
         exchange = self._exchange
@@ -126,6 +151,11 @@ class RequestStream(MessageStream):
             self._phase = Phase.START
             return pos
         return super()._more_body(item, pos)
+
+    def give_up_head(self) -> None:
+        """Its head takes too long, or there are too many of its kind."""
+        if self._phase is Phase.HEAD:
+            self._break(Cause.EVICTED)
 
     def stop(self) -> None:
         """What follows is not HTTP/1: a request at hand ends here."""
@@ -160,5 +190,5 @@ class RequestStream(MessageStream):
         self._exchange = None
         if exchange is not None:
             exchange.request_outcome = outcome
-            exchange.note(f"request body: {outcome.value}")
+            exchange.note(REQUEST_BODY[outcome])
             self._pairing.events.append(RequestEnded(exchange, outcome))

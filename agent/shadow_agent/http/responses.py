@@ -9,6 +9,7 @@ from shadow_agent.flow.segment import Direction
 from shadow_agent.http.body import CloseBody
 from shadow_agent.http.head import Malformed, parse_response
 from shadow_agent.http.messages import REJECTED, Cause, MessageStream, Phase
+from shadow_agent.http.notes import RESPONSE_CUT, RESPONSE_GAP, RESPONSE_MALFORMED
 from shadow_agent.telemetry.reasons import NotHttp, Unanswered
 
 if TYPE_CHECKING:
@@ -62,7 +63,6 @@ class ResponseStream(MessageStream):
             raise AssertionError("a response without its exchange")
         head = parse_response(raw)
         if isinstance(head, Malformed):
-            exchange.note(head.reason)
             self._break(Cause.MALFORMED)
             return REJECTED
         status = head.status
@@ -99,7 +99,7 @@ class ResponseStream(MessageStream):
 
     def _body_damaged(self) -> None:
         if self._exchange is not None:
-            self._exchange.note("response body: gap")
+            self._exchange.note(RESPONSE_GAP)
 
     def _break(self, cause: Cause) -> None:
         if self._phase in (Phase.LOST, Phase.OVER):
@@ -107,7 +107,7 @@ class ResponseStream(MessageStream):
         exchange = self._exchange
         if exchange is not None and self._phase is Phase.BODY:
             if not self._damaged:
-                exchange.note(f"response body: {cause.value}")
+                exchange.note(RESPONSE_GAP if cause is Cause.GAP else RESPONSE_MALFORMED)
             self._pairing.answer(exchange)
         elif exchange is not None and cause is not Cause.GAP:
             self._pairing.give_up(exchange, Unanswered.MALFORMED)
@@ -116,25 +116,37 @@ class ResponseStream(MessageStream):
         self._phase = Phase.LOST
         self._drop()
 
-    def cut(self, item: End) -> None:
+    def cut(self, reason: Unanswered) -> None:
         """Ends the response at hand, but leaves the exchanges that have none."""
-        self._cut(item)
+        self._cut(None, reason.value)
         self.stop()
 
+    def give_up(self) -> None:
+        """Nobody waits for an answer any more: what is at hand is evicted."""
+        self._cut(None, Unanswered.EVICTED.value)
+        self._pairing.give_up_all(Unanswered.EVICTED)
+        self._pairing.lost = True
+        if self._phase is not Phase.OVER:
+            self._phase = Phase.LOST
+        self._drop()
+
+    def _hold_head(self, before: int, after: int, ts: int) -> None:
+        self._pairing.budget.hold(self._pairing, after - before, ts)
+
     def _finish(self, item: End) -> None:
-        self._cut(item)
+        self._cut(item.kind, item.kind.value)
         self._pairing.give_up_all(self._reason(item))
 
-    def _cut(self, item: End) -> None:
+    def _cut(self, kind: EndKind | None, why: str) -> None:
         exchange = self._exchange
         self._exchange = None
         if exchange is not None and self._phase is Phase.BODY:
-            if isinstance(self._body, CloseBody) and item.kind is EndKind.FIN:
+            if isinstance(self._body, CloseBody) and kind is EndKind.FIN:
                 exchange.response_last_ts = self._last_ts
                 if not self._damaged:
                     exchange.set_response_body(self._length, self._whole, self._digest())
             elif not self._damaged:
-                exchange.note(f"response body: cut off ({item.kind.value})")
+                exchange.note(RESPONSE_CUT[why])
             self._pairing.answer(exchange)
 
     def _reason(self, item: End) -> Unanswered:

@@ -10,8 +10,8 @@ PIECE_MAX: Final = 16384
 SHARDS_MAX: Final = 16
 
 # The fields in order: ts_ns; the key, which is addresses and ports; seq; ack; length; copied;
-# ifindex; number; family; tcp_flags; direction; role; final.
-RECORD: Final = struct.Struct("=Q36s6I5B7x")
+# ifindex; number; family; tcp_flags; direction; role; final; urgent.
+RECORD: Final = struct.Struct("=Q36s6I5BxH4x")
 
 PORT_WORDS: Final = 1024
 CONTROL_SIZE: Final = 72 + 8 * PORT_WORDS

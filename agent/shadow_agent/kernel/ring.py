@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from shadow_agent.flow.classify import starts_request
-from shadow_agent.flow.segment import Segment
+from shadow_agent.flow.segment import Segment, split_urgent
 from shadow_agent.kernel.layout import RECORD, Role
 
 _BUSY: Final = 1 << 31
@@ -137,12 +137,17 @@ class RingReader(RingView):
                 if word & _DISCARD:
                     continue
                 (
-                    ts, key, seq, ack, wire, copied, _, _, _, flags, direction, role, final,
+                    ts, key, seq, ack, wire, copied,
+                    _, _, _, flags, direction, role, final, urgent,
                 ) = unpack(data, at + 8)  # fmt: skip
                 payload = data[at + 88 : at + 88 + copied] if copied else b""
                 segment = make(Segment, (ts, key, direction, seq, ack, flags, payload, wire, final))
                 if role:
                     on_shadow(segment)
+                elif urgent:
+                    packets += final
+                    for part in split_urgent(segment, urgent):
+                        on_production(part)
                 else:
                     packets += final
                     on_production(segment)

@@ -127,6 +127,10 @@ class Tap:
             if attachments
         }
 
+    def programs(self) -> dict[str, bpf.ProgramInfo]:
+        """What the kernel says of each loaded program, by name."""
+        return {name: bpf.program_info(fd) for name, fd in self._loaded.programs.items()}
+
     def attach(self, place: Place) -> None:
         """Attach to an interface, again after it came back.
 

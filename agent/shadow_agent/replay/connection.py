@@ -226,7 +226,7 @@ class ShadowConnection:
     def _connect(self) -> None:
         self._pool.counts.reconnects += self._closed_by_shadow
         self._closed_by_shadow = False
-        self._channel = Channel(self, self._pool.new_reader())
+        self._channel = self._pool.new_channel(self)
         self.timeline = self._channel.timeline
         self._pool.connect(self._channel)
 
@@ -235,7 +235,7 @@ class ShadowConnection:
         replay.reply = channel.reader.expect(head_only=replay.exchange.method == "HEAD")
         if replay.phase is _QUEUED:
             self._pool.sent(replay)
-        channel.write(replay.take_bytes())
+        channel.write(replay.take_bytes(first=not channel.sent))
         if replay.request_whole:
             self._request_sent(replay)
 

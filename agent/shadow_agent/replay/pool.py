@@ -207,8 +207,12 @@ class ShadowPool:
         if self._by_flow.get(connection.flow_key) is connection:
             del self._by_flow[connection.flow_key]
 
+    def new_channel(self, owner: ShadowConnection) -> Channel:
+        """For a new socket."""
+        return Channel(owner, self.new_reader())
+
     def new_reader(self) -> ReplyReader:
-        """For a new connection."""
+        """For its answers."""
         return ReplyReader(self.limits.max_reply_head, self.limits.max_reply_body)
 
     def too_old(self, replay: Replay) -> bool:

@@ -80,11 +80,18 @@ class Replay:
         # kernel times (request's last byte out, answer's first in, its last in), ns
         self.times: tuple[int | None, int | None, int | None] = (None, None, None)
 
-    def take_bytes(self) -> bytes:
-        """What is there of it, once it is its turn."""
+    def take_bytes(self, *, first: bool = False) -> bytes:
+        """What is there of it, once it is its turn.
+
+        `first` on its connection: the shadow is configured as production is, so where that heard a
+        PROXY preamble, the shadow does too.
+        """
+        head = self.exchange.raw_head
+        if first:
+            head = self.exchange.preamble + head
         if not self.pending:
-            return self.exchange.raw_head
-        joined = b"".join((self.exchange.raw_head, *self.pending))
+            return head
+        joined = b"".join((head, *self.pending))
         self.pending.clear()
         self.backlog = 0
         return joined

@@ -124,7 +124,7 @@ class Packets(Line):
     seen: int = _count("times the program ran")
     own: int = _count("the agent's own traffic to and from the shadow")
     not_service: int = _count("another port or protocol")
-    no_payload: int = _count("a pure ACK")
+    no_payload: int = _count("a pure ACK; in a file also a fragment whose bytes came with another")
     paused: int = _count("the off switch was on, or the lease was stale")
     sampled_out: int = _count("sampling chose not to mirror this connection or request")
     over_budget: int = _count("the byte budget of this second was spent")

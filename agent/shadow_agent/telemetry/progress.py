@@ -108,7 +108,7 @@ class Progress:
             ),
             title=Text(title),
             title_align="left",
-            subtitle=Text(f"{clock(elapsed)} · Ctrl-C detaches and summarises", "dim"),
+            subtitle=Text(f"{clock(elapsed)} · Ctrl-C ends it and summarises", "dim"),
             subtitle_align="left",
             border_style="yellow" if state.paused else "red" if snapshot.different else "green",
             width=min(_WIDEST, self._console.width),

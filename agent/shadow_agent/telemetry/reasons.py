@@ -46,6 +46,18 @@ class Unsupported(Reason):
     TUNNEL = ("tunnel", "the service's TCP is wrapped in another protocol")
     IPV6_EXTENSION = ("ipv6_extension", "an extension header chain longer or stranger than we walk")
     TRUNCATED = ("truncated", "the frame ends before its headers say it does")
+    # from capture files only
+    FRAGMENT_EVICTED = (
+        "fragment_evicted",
+        "a fragment that gave way to newer ones: too many wait for the rest of their datagrams",
+    )
+    FRAGMENT_OVERLAP = (
+        "fragment_overlap",
+        "a fragment of a datagram whose fragments contradict each other; hosts discard it too",
+    )
+    LINK = ("link", "a link type of a capture file that we do not read, or that it does not name")
+    MALFORMED = ("malformed", "a header contradicts itself or the one before")
+    ENCRYPTED = ("encrypted", "IPsec, WPA or MACsec: only who has the key can look inside")
 
 
 @unique

@@ -249,9 +249,13 @@ def _footer(summary: Mapping[str, Any]) -> Text:
 
 
 def _facts(summary: Mapping[str, Any]) -> Iterator[str]:
-    taps = [f"{escape(iface)} ({escape(how)})" for iface, how in summary["attached"].items()]
-    yield f"tapped {', '.join(taps)}" if taps else "nothing tapped"
-    yield f"loader {escape(summary['loader'])}"
+    if "capture" in summary:
+        yield f"replayed at speed {summary['capture']['speed']}"
+        yield "the shadow's latency by our own clock"
+    else:
+        taps = [f"{escape(iface)} ({escape(how)})" for iface, how in summary["attached"].items()]
+        yield f"tapped {', '.join(taps)}" if taps else "nothing tapped"
+        yield f"loader {escape(summary['loader'])}"
     agent = summary["agent"]
     if agent is not None:
         yield f"agent {agent['cpu_s']:.1f} s CPU"

@@ -19,6 +19,8 @@ COMMANDS = [
     ["ctl", "sample"],
     ["detach"],
     ["doctor"],
+    ["read"],
+    ["replay"],
     ["status"],
 ]
 
@@ -48,6 +50,9 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["attach", "--port"], "'--port' requires an argument"),
         (["attach", "stray"], "unexpected extra argument"),
         (["ctl"], "Missing command; see `shadow-agent ctl --help`"),
+        (["read"], "Missing argument 'FILE'"),
+        (["replay", "f.pcap"], "missing --shadow"),
+        (["replay", "f.pcap", "--shadow", "http://s", "--speed", "0"], "--speed: '0' is no speed"),
         (["ctl", "sample"], "Missing argument 'FRACTION'"),
         (["ctl", "sample", "2"], "ctl sample: 2 is out of range"),
         (["config"], "Missing command; see `shadow-agent config --help`"),

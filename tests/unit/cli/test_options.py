@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from shadow_agent.cli import attach, config, ctl, detach, doctor, options, status
+from shadow_agent.cli import attach, config, ctl, detach, doctor, options, read, replay, status
 from shadow_agent.config.keys import KEYS
 
 COMMANDS = [
@@ -18,6 +18,8 @@ COMMANDS = [
     ctl.sample,
     detach.detach,
     doctor.doctor,
+    read.read,
+    replay.replay,
     status.status,
 ]
 
@@ -28,14 +30,15 @@ def flags(command: Callable[..., object]) -> set[str]:
 
 
 def test_every_option_of_attach_may_come_from_the_file() -> None:
-    """And every key of the file from an option; only --config itself cannot."""
-    assert flags(attach.attach) == set(KEYS) | {"config"}
+    """And every key of the file from an option, but for --config; --speed is of replay."""
+    assert flags(attach.attach) == set(KEYS) - {"speed"} | {"config"}
+    assert "speed" in flags(replay.replay)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
 def test_an_option_means_the_same_everywhere(command: Callable[..., object]) -> None:
-    """No command has a flag of its own making, but for ctl's arguments."""
-    assert flags(command) <= set(KEYS) | {"config", "build", "fraction"}
+    """No command has a flag of its own making, but for arguments and what only one can mean."""
+    assert flags(command) <= set(KEYS) | {"config", "build", "file", "fraction", "quiet"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)

@@ -23,6 +23,7 @@ FULL = {
     "session": "header:X-User",
     "shadow": "http://[fe80::9%25eth2]:80",
     "shadow_iface": "eth2",
+    "speed": "max",
     "target": "web",
     "user": "nobody",
 }

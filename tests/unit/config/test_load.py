@@ -108,3 +108,13 @@ def test_merging_needs_nothing() -> None:
     settings, found = merge({"port": [1], "debug": None})
     assert settings.values == {"ports": (1,)}
     assert found == file.File(file.NOTHING, {})
+
+
+def test_a_capture_needs_a_shadow_only(no_system_file: Path) -> None:
+    """Interfaces in a file are none of its business; its name is the target's, unless given."""
+    no_system_file.write_text('iface = "eth0"\n', encoding="utf-8")
+    config = load({"shadow": "http://s"}, capture="a b.pcap")
+    assert (config.interfaces, config.ports, config.target) == ((), (), "a_b.pcap")
+    assert load({"shadow": "http://s", "target": "web"}, capture="a").target == "web"
+    with pytest.raises(UsageError, match=r"^missing --shadow;"):
+        load({}, capture="a")

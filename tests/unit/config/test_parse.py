@@ -199,3 +199,11 @@ def test_builds_and_flags() -> None:
         parse.flag("yes")
     with pytest.raises(ValueError, match="one of a, b"):
         parse.one_of("a", "b")("c")
+
+
+def test_a_speed() -> None:
+    """A factor, as a flag or a key has it, or as fast as it goes."""
+    assert [parse.speed(one) for one in ("2", 2, 0.5, "max")] == [2.0, 2.0, 0.5, float("inf")]
+    for wrong in ("fast", "", 0, -1, "nan", "inf", 1e7, True, None, [1]):
+        with pytest.raises(ValueError, match="no speed; give 1 for as captured"):
+            parse.speed(wrong)

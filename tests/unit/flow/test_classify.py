@@ -2,7 +2,14 @@
 
 import pytest
 
-from shadow_agent.flow.classify import classify, starts_request, starts_response
+from shadow_agent.flow.classify import (
+    PROXY_V2,
+    classify,
+    is_preamble,
+    starts_flow,
+    starts_request,
+    starts_response,
+)
 from shadow_agent.telemetry.reasons import NotHttp
 
 
@@ -59,3 +66,14 @@ def test_a_response_is_known() -> None:
     """A status line of HTTP/1 begins a response."""
     assert starts_response(b"HTTP/1.1 200 OK")
     assert not starts_response(b"HTTP/2")
+
+
+@pytest.mark.parametrize("whole", [b"PROXY TCP4 1", b"PROXY UNKNOWN\r\n", PROXY_V2 + b"\x21"])
+def test_a_preamble_may_come_first(whole: bytes) -> None:
+    """Cut anywhere it may be HTTP; whole it begins a flow, and no request."""
+    for size in range(1, len(whole)):
+        assert classify(whole[:size]) is None
+        assert is_preamble(whole[:size])
+    assert starts_flow(whole)
+    assert not starts_request(whole)
+    assert not is_preamble(b"POST")

@@ -15,6 +15,7 @@ class Script(MessageStream):
         """Nothing was told."""
         super().__init__(limits)
         self.told: list[str] = []
+        self.head_bytes = 0
 
     def _resume(self, item: Data) -> bool:
         if not item.payload.startswith(b"L"):
@@ -47,6 +48,9 @@ class Script(MessageStream):
         self._phase = Phase.LOST
         self._drop()
 
+    def _hold_head(self, before: int, after: int, ts: int) -> None:
+        self.head_bytes += after - before
+
     def _finish(self, item: End) -> None:
         self.told.append(f"finish {self._phase.value}")
 
@@ -58,6 +62,7 @@ def tell(*pieces: bytes, limits: Limits | None = None) -> list[str]:
     for piece in pieces:
         stream.data(Data(0, piece, 1, seq, 0))
         seq += len(piece)
+        assert stream.head_bytes == len(stream._head)
     return stream.told
 
 

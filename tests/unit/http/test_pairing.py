@@ -6,6 +6,7 @@ import pytest
 
 from shadow_agent.flow.items import Data
 from shadow_agent.flow.segment import flow_key
+from shadow_agent.http.budget import Budget
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.http.exchange import Exchange, ExchangeEnded, FlowUpgraded, Limits
 from shadow_agent.http.head import RequestHead
@@ -18,8 +19,9 @@ HEAD = RequestHead(b"", "GET", b"/", "1.1")
 
 def pairing(*, joined: bool = False, limits: Limits | None = None) -> Pairing:
     """One with counts of its own."""
+    limits = limits or Limits()
     return Pairing(
-        KEY, count(1), limits or Limits(), RequestCounts(), ExchangeCounts(), joined=joined
+        KEY, count(1), limits, RequestCounts(), ExchangeCounts(), Budget(limits), joined=joined
     )
 
 

@@ -159,3 +159,13 @@ def test_empty_lines_between_requests_are_no_requests() -> None:
     wire, target = Wire(), assembler()
     drive(target, [*wire.open(), wire.client(b"\r\n" + GET % 1 + b"\r\n"), wire.client(GET % 2)])
     assert target.requests.started == target.requests.complete == 2
+
+
+def test_a_tunnels_bytes_are_never_read_as_requests() -> None:
+    """What follows a CONNECT is skipped until it is refused: it may be anybody's protocol."""
+    wire, target = Wire(), assembler()
+    segments = [*wire.open(), wire.client(b"CONNECT a:80 HTTP/1.1\r\n\r\n"), wire.client(GET % 1)]
+    assert len(begun(drive(target, segments))) == 1
+    events = drive(target, [wire.server(response(status=403)), wire.client(GET % 2)])
+    assert [exchange.target for exchange in begun(events)] == [b"/2"]
+    assert target.requests.unexplained_gaps == 1  # had it been a request, it was lost

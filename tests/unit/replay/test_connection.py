@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from shadow_agent.http.preamble import Origin
 from shadow_agent.replay.channel import State
 from shadow_agent.replay.pool import PoolLimits
 from shadow_agent.replay.replay import Phase
@@ -44,6 +45,29 @@ def test_no_socket_before_the_first_request(play: Play) -> None:
         assert bed.pool.counts.reconnects == 0
 
     play(scenario)
+
+
+def test_a_proxy_preamble_is_said_first_on_every_connection(play: Play) -> None:
+    """As captured, once per socket, and offsets count it."""
+    said = b"PROXY TCP4 192.0.2.9 192.0.2.1 1 2\r\n"
+    seen: list[bytes] = []
+
+    async def behind_a_balancer(peer: Peer) -> None:
+        seen.append(await peer.body(len(said)))
+        for _ in range(2):
+            seen.append(await peer.head())
+            peer.say(OK)
+        peer.close()
+
+    async def scenario(bed: Bed) -> None:
+        for number in range(3):
+            replay = bed.submit(GET)
+            replay.exchange.origin = Origin(said, None, 0)
+            assert await bed.ended(replay) is Outcome.ANSWERED
+            assert replay.request_end == len(said) + len(GET) * (1 + number % 2)
+        assert seen[:5] == [said, GET, GET, said, GET]
+
+    play(scenario, behind_a_balancer)
 
 
 def test_the_next_request_goes_out_when_the_one_before_is_answered(play: Play) -> None:

@@ -103,6 +103,14 @@ def test_an_empty_run(run: Run) -> None:
     assert len(text.splitlines()) < 12
 
 
+def test_a_capture_was_not_tapped(summary: dict[str, Any]) -> None:
+    """The footer says how it was replayed, and where the clock was."""
+    assert "tapped" in printed(summary)
+    text = " ".join(printed(summary | {"capture": {"speed": "max"}, "clock": "user"}).split())
+    assert "tapped" not in text
+    assert "replayed at speed max · the shadow's latency by our own clock" in text
+
+
 def test_many_endpoints_are_cut(summary: dict[str, Any]) -> None:
     """Ten rows, and how many more and how many of those differ."""
     row = summary["endpoints"][0]

@@ -1,0 +1,44 @@
+"""The configuration's limits, as each room is told its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shadow_agent.config import Limits
+from shadow_agent.flow.flow import FlowLimits
+from shadow_agent.http.exchange import Limits as HttpLimits
+from shadow_agent.replay.pool import PoolLimits
+
+_NS: Final = 1_000_000_000
+
+
+def flow_limits(limits: Limits, *, acks_prove_loss: bool = True) -> FlowLimits:
+    """For the flow room; ``acks_prove_loss`` is false where packets may come in another order."""
+    return FlowLimits(
+        max_flows=limits.max_flows,
+        max_held_bytes_per_flow=limits.max_held_bytes_per_flow,
+        max_held_bytes_total=limits.max_held_bytes,
+        idle_ns=round(limits.flow_idle_s * _NS),
+        hold_ns=round(limits.hold_s * _NS),
+        acks_prove_loss=acks_prove_loss,
+    )
+
+
+def http_limits(limits: Limits) -> HttpLimits:
+    """For the http room."""
+    return HttpLimits(max_head=limits.max_head_bytes)
+
+
+def pool_limits(limits: Limits) -> PoolLimits:
+    """For the replay room."""
+    return PoolLimits(
+        connect_timeout=limits.connect_timeout_s,
+        first_byte_timeout=limits.first_byte_timeout_s,
+        whole_timeout=limits.whole_timeout_s,
+        idle_close=limits.idle_close_s,
+        max_connections=limits.max_connections,
+        max_queue=limits.max_queue,
+        max_queue_age=limits.max_queue_age_s,
+        max_backlog_bytes=limits.max_backlog_bytes,
+        max_reply_head=limits.max_head_bytes,
+    )

@@ -1,0 +1,41 @@
+"""Every limit of the configuration reaches its room."""
+
+from __future__ import annotations
+
+from shadow_agent.config import Limits
+from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
+
+LIMITS = Limits(
+    max_flows=1,
+    max_held_bytes_per_flow=2,
+    max_held_bytes=3,
+    flow_idle_s=4.5,
+    hold_s=0.5,
+    max_head_bytes=5,
+    connect_timeout_s=6.0,
+    first_byte_timeout_s=7.0,
+    whole_timeout_s=8.0,
+    idle_close_s=9.0,
+    max_connections=10,
+    max_queue=11,
+    max_queue_age_s=12.0,
+    max_backlog_bytes=13,
+)
+
+
+def test_flows() -> None:
+    """Seconds become nanoseconds; acknowledgements prove nothing where packets are reordered."""
+    found = flow_limits(LIMITS)
+    assert found[:5] == (1, 2, 3, 4_500_000_000, 500_000_000)
+    assert found.acks_prove_loss
+    assert flow_limits(LIMITS, acks_prove_loss=False) == found._replace(acks_prove_loss=False)
+
+
+def test_messages() -> None:
+    """The longest head."""
+    assert http_limits(LIMITS).max_head == 5
+
+
+def test_the_pool() -> None:
+    """Times in seconds, and no body limit but its own."""
+    assert pool_limits(LIMITS)[:9] == (6.0, 7.0, 8.0, 9.0, 10, 11, 12.0, 13, 5)
