@@ -8,6 +8,7 @@ a response answers HEAD, and would copy every body.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
@@ -22,14 +23,20 @@ UNTIL_CLOSE: Final = -2
 
 _VERSIONS: Final = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
 # Spares the decoding of what nearly every request says.
-_METHODS: Final = {b"GET": "GET", b"HEAD": "HEAD", b"POST": "POST", b"PUT": "PUT"}
+_METHODS: Final = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
+# What llhttp takes for sure: printable, no fragment.
+_match_plain_line: Final = re.compile(
+    rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!\"$-~]*) HTTP/1\.1\r\n"
+).match
 _CONTENT_LENGTH: Final = b"\r\nContent-Length: "
 _SILENT: Final = object()
 # A length above it overflows the signed 64 bits of most servers.
 MAX_LENGTH: Final = (1 << 63) - 1
-# Heads that are remembered, per direction, and up to which size (bytes): services answer, and
-# clients ask, with the same bytes over and over, and a look-up costs a tenth. 2 MB at most; when
-# there are too many all are forgotten.
+# What is remembered of requests' fields and of responses' heads, and up to which size (bytes): a
+# client sends the same fields over and over, and a service answers alike. A look-up costs a tenth
+# of the parser's judgement. 2 MB at most; the one not asked for longest goes.
 _CACHED: Final = 512
 _CACHED_BYTES: Final = 2048
 # The fields that say something of the connection or of the body's end.
@@ -125,37 +132,33 @@ class ResponseHead:
         return self._headers
 
 
-_known_requests: dict[bytes, RequestHead | Malformed] = {}
-_known_responses: dict[bytes, ResponseHead | Malformed] = {}
-
-
 def parse_request(raw: bytes) -> RequestHead | Malformed:
-    """Parses a head that ends with its empty line. The HTTP/2 preface parses as method PRI.
-
-    Heads of equal bytes are one object, which nobody changes.
-    """
-    if len(raw) > _CACHED_BYTES:
+    """Parses a head that ends with its empty line. The HTTP/2 preface parses as method PRI."""
+    line = _match_plain_line(raw)
+    if line is None or len(raw) > _CACHED_BYTES:
         return _parse_request(raw)
-    head = _known_requests.get(raw)
-    if head is None:
-        head = _parse_request(raw)
-        if len(_known_requests) >= _CACHED:
-            _known_requests.clear()
-        _known_requests[raw] = head
+    known = _judge_fields(raw[line.end() :])
+    if known is None:
+        return _parse_request(raw)
+    method, target = line.groups()
+    head = RequestHead(raw, _METHODS[method], target, "1.1")
+    head.host = known.host
+    head.framing = known.framing
+    head.keep_alive = known.keep_alive
+    head.expect_continue = known.expect_continue
     return head
+
+
+@lru_cache(_CACHED)
+def _judge_fields(fields: bytes) -> RequestHead | None:
+    """A plain request with these fields; None when there is anything to say about them."""
+    head = _judge_request(b"GET / HTTP/1.1\r\n" + fields)
+    return None if isinstance(head, Malformed) or head.upgrade else head
 
 
 def parse_response(raw: bytes) -> ResponseHead | Malformed:
-    """Parses a head that ends with its empty line; see `parse_request`."""
-    if len(raw) > _CACHED_BYTES:
-        return _parse_response(raw)
-    head = _known_responses.get(raw)
-    if head is None:
-        head = _parse_response(raw)
-        if len(_known_responses) >= _CACHED:
-            _known_responses.clear()
-        _known_responses[raw] = head
-    return head
+    """Parses a head that ends with its empty line. Heads of equal bytes may be one object."""
+    return _parse_response(raw) if len(raw) > _CACHED_BYTES else _known_response(raw)
 
 
 def _parse_request(raw: bytes) -> RequestHead | Malformed:
@@ -235,6 +238,11 @@ def _parse_response(raw: bytes) -> ResponseHead | Malformed:
                 again.take_raw(raw)
                 return again
     return head
+
+
+@lru_cache(_CACHED)
+def _known_response(raw: bytes) -> ResponseHead | Malformed:
+    return _parse_response(raw)
 
 
 def _judge_response(raw: bytes) -> ResponseHead | Malformed:

@@ -96,6 +96,14 @@ class MessageStream(ABC):
         """Takes the next bytes."""
         payload = item.payload
         size = len(payload)
+        body, digest = self._body, self._hash
+        if type(body) is LengthBody and size < body.left and digest and not self._damaged:
+            # The midst of a large body: nothing to find. The long way takes 0.5 µs more.
+            body.left -= size
+            digest.update(payload)
+            self._length += size
+            self._take_body(payload, item.ts)
+            return
         pos = 0
         if self._phase is _LOST and not self._resume(item):
             return

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from shadow_agent.flow.segment import Segment
     from shadow_agent.http.exchange import Event, Exchange
 
-# A file has no hurry, so more is waited for than on a wire, within the same memory: 100 MB.
+# A file has no hurry, so more is waited for than on a wire.
 FLOW_LIMITS: Final = FlowLimits(
-    max_flows=12_288,
+    max_flows=65_536,
     max_held_bytes_per_flow=8 << 20,
     max_held_bytes_total=8 << 20,
     idle_ns=3_600_000_000_000,
@@ -44,8 +44,7 @@ FLOW_LIMITS: Final = FlowLimits(
     acks_prove_loss=False,
 )
 HTTP_LIMITS: Final = Limits(max_held_bytes=8 << 20)
-# As above: connections may outnumber flows, of which only those with payload count.
-DECODER_LIMITS: Final = DecoderLimits(max_connections=16_384)
+DECODER_LIMITS: Final = DecoderLimits(max_connections=65_536)
 # Objects between two collections of garbage. Nearly all die by themselves, and to look for the
 # others every 700 objects cost a sixth of the time.
 _GARBAGE_EVERY: Final = 50_000

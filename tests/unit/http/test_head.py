@@ -1,6 +1,8 @@
 """Heads parsed, judged and framed."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shadow_agent.http.head import (
     CHUNKED,
@@ -8,6 +10,7 @@ from shadow_agent.http.head import (
     Malformed,
     RequestHead,
     ResponseHead,
+    _parse_request,
     parse_request,
     parse_response,
 )
@@ -176,3 +179,32 @@ def test_whether_a_response_keeps_its_connection(raw: bytes, kept: bool) -> None
     head = parse_response(raw)
     assert isinstance(head, ResponseHead)
     assert head.keep_alive is kept
+
+
+@given(
+    st.sampled_from([b"GET", b"POST", b"PATCH", b"get", b"GE T", b"CONNECT", b"BREW"]),
+    st.text(st.characters(max_codepoint=255), max_size=12).map(lambda text: text.encode("latin-1")),
+    st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2"]),
+    st.lists(
+        st.sampled_from(
+            [b"Host: a", b"HOST:b", b"Connection: close", b"Content-Length: 3", b"A:\x01", b"B c"]
+            + [b"Content-Length: 4", b"Transfer-Encoding: chunked", b"Expect: 100-continue"]
+            + [b"Upgrade: x\r\nConnection: upgrade", b" folded", b"C: d\nE: f", b"X: y"]
+        ),
+        max_size=3,
+    ),
+)
+def test_what_is_remembered_changes_nothing(
+    method: bytes, target: bytes, version: bytes, fields: list[bytes]
+) -> None:
+    """A head whose fields were seen before is judged as if it were the first."""
+    raw = b"%s /%s %s\r\n%s\r\n\r\n" % (method, target, version, b"\r\n".join(fields))
+    if b"\n\n" in raw or b"\n\r\n" in raw[:-1].removesuffix(b"\n\r"):
+        return  # more than one head
+    seen, alone = parse_request(raw), _parse_request(raw)
+    assert type(seen) is type(alone)
+    if isinstance(seen, RequestHead) and isinstance(alone, RequestHead):
+        for name in RequestHead.__slots__:
+            if name != "_headers":
+                assert getattr(seen, name) == getattr(alone, name), name
+        assert seen.headers == alone.headers
