@@ -55,10 +55,6 @@ def test_two_copies(paper: Paper, batch: int, conversations: int) -> None:
     _judge(paper, conversations, batch, (1, 2))
 
 
-@pytest.mark.xfail(
-    reason="of three early copies Linux keeps one by the shape of a tree in its memory",
-    strict=False,
-)
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_many_copies(paper: Paper, batch: int, conversations: int) -> None:
     """The same; a body may be a named loss, but not another one."""

@@ -158,6 +158,8 @@ COPIED = [
     # Linux looks for no urgent byte in a SYN's data
     Case("urgent-syn", partial(plain, flags="SU", urgptr=5), GET, SYN | URG),
     Case("urgent-beyond-the-packet", partial(plain, flags="PAU", urgptr=len(GET) + 1), GET, PSH | ACKED | URG),
+    # what the card will compute is not there yet
+    Case("bad-checksum", partial(plain, chksum=0xBAD)),
     Case("no-flags", partial(plain, flags=""), GET, 0),
     Case("ipv4-options", lambda e: ip(e, options=[IPOption_RR(length=15, routers=["1.2.3.4"] * 3)]) / tcp(e, GET), families=(4,)),
     Case("ipv4-dont-fragment", lambda e: ip(e, flags="DF") / tcp(e, GET), families=(4,)),

@@ -1,11 +1,63 @@
 """What the documentation lists is what the code has."""
 
+import ast
+import re
+import subprocess
+import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 from shadow_agent.telemetry.lines import LINES
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+_find_tests = re.compile(r"`(tests/[\w/]+\.py)::(\w+)(\[[^`]+\])?`").findall
+# Links to files: not to another site, not within the page.
+_find_links = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(?:#[^)\s]*)?\)").findall
+
+
+@cache
+def functions_of(path: Path) -> frozenset[str]:
+    """The tests of a file, without parameters."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+def missing_tests(text: str) -> list[str]:
+    """Tests that a page names and that are not there."""
+    named = set(_find_tests(text))
+    absent = [
+        f"{path}::{name}{parameters}"
+        for path, name, parameters in named
+        if not (ROOT / path).is_file() or name not in functions_of(ROOT / path)
+    ]
+    wanted = {f"{path}::{name}{parameters}" for path, name, parameters in named if parameters}
+    wanted -= set(absent)
+    return sorted(absent + list(wanted - collected({one.partition("::")[0] for one in wanted})))
+
+
+def collected(paths: set[str]) -> set[str]:
+    """Every id in these files, parameters included."""
+    if not paths:
+        return set()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *paths],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.splitlines())
+
+
+def broken_links(page: Path, text: str) -> list[str]:
+    """Links to files that are not there."""
+    return [link for link in _find_links(text) if not (page.parent / link).exists()]
 
 
 def test_reference_lists_every_name_of_the_ledger() -> None:
@@ -29,3 +81,42 @@ def test_every_decision_is_listed() -> None:
     for decision in sorted((DOCS / "decisions").glob("0*.md")):
         assert decision.name in index
         assert f"decisions/{decision.name}" in site
+
+
+def test_every_test_that_fidelity_names_is_there() -> None:
+    """With its parameters; and every row of its tables of cases names one."""
+    text = (DOCS / "fidelity.md").read_text(encoding="utf-8")
+    rows = [
+        line
+        for table in text.split("| Case | Test | What we do |\n|---|---|---|\n")[1:]
+        for line in table.split("\n\n")[0].splitlines()
+    ]
+    assert len(rows) > 100
+    assert [row for row in rows if not _find_tests(row.split(" | ")[1])] == []
+    assert missing_tests(text) == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "tests/unit/test_nowhere.py::test_docs",
+        "tests/unit/test_docs.py::test_nothing",
+        "tests/unit/test_docs.py::test_a_test_that_is_missing_is_found[nobody]",
+        "tests/unit/test_docs.py::test_every_decision_is_listed[plain]",
+    ],
+)
+def test_a_test_that_is_missing_is_found(named: str) -> None:
+    """By its file, its name or its parameters."""
+    assert missing_tests(f"| case | `{named}` | what |") == [named]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """To files of this repository."""
+    assert broken_links(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_a_broken_link_is_found() -> None:
+    """With or without an anchor; other sites and the page itself are left alone."""
+    text = "[a](nowhere.md) [b](index.md#x) [c](gone.md#y) [d](https://example.org/x) [e](#here)"
+    assert broken_links(DOCS / "page.md", text) == ["nowhere.md", "gone.md"]

@@ -114,7 +114,8 @@ class Decoder:
         segment = Segment(packet.ts, *side, seq, ack, flags, payload, length, True)
         if flags & URG and len(data) >= at + 20:
             (pointer,) = _URGENT(data, at)
-            if 1 <= pointer <= length:
+            pointer = pointer or 1  # as Linux reads it; of a SYN's data it takes none out
+            if pointer <= length and not flags & SYN:
                 return split_urgent(segment, pointer)
         return [segment]
 

@@ -60,12 +60,19 @@ class Limits:
     # A full ring loses the record: packets.ring_full.
     ring_bytes: int = 2 << 20
     # Flows one worker tracks; the one used longest ago is evicted: segments.evicted.
-    max_flows: int = 100_000
+    max_flows: int = 131_072
     # Out-of-order bytes held back, per flow and in one worker; over it they become a gap.
     max_held_bytes_per_flow: int = 8 << 20
     max_held_bytes: int = 64 << 20
     # Request line and headers; nginx and Apache stop at 8 to 64 KiB. Over it: requests.oversize.
     max_head_bytes: int = 64 << 10
+    # How long a request's head may stay unfinished, and how many of one client's may be at a time;
+    # over it the oldest is given up: requests.evicted. nginx and Apache wait 40 to 60 s.
+    head_s: float = 60.0
+    max_heads_per_source: int = 256
+    # Unfinished heads and unanswered requests of one worker; over it the flow that has been holding
+    # longest gives them up: requests.evicted, exchanges.unanswered.evicted.
+    max_message_bytes: int = 64 << 20
     # A flow silent for this long is evicted, its open exchange as exchanges.unanswered.evicted;
     # longer than common keep-alive times (nginx: 75 s).
     flow_idle_s: float = 120.0

@@ -26,7 +26,12 @@ def flow_limits(limits: Limits, *, acks_prove_loss: bool = True) -> FlowLimits:
 
 def http_limits(limits: Limits) -> HttpLimits:
     """For the http room."""
-    return HttpLimits(max_head=limits.max_head_bytes)
+    return HttpLimits(
+        max_head=limits.max_head_bytes,
+        max_held_bytes=limits.max_message_bytes,
+        head_ns=round(limits.head_s * _NS),
+        max_heads_per_source=limits.max_heads_per_source,
+    )
 
 
 def pool_limits(limits: Limits) -> PoolLimits:

@@ -35,6 +35,9 @@ def arrive(
     """Takes one segment of `stream`; returns what is in order now, in both directions."""
     ts, _, direction, seq, ack, flags, payload, length, final = segment
     counts = stream.counts
+    if not flags & (ACK | SYN | RST):
+        counts.out_of_window += final  # no stack takes a segment without the ACK flag
+        return []
     if flags & RST:
         return _reset(flow, stream, other, segment, limits)
     if flags & SYN:
@@ -50,18 +53,7 @@ def arrive(
         return []
     items: list[Item] = []
     causal = limits.acks_prove_loss
-    awaited: int | None = None
-    if flags & ACK:
-        if other.next_seq == UNALIGNED and direction == Direction.REQUEST:
-            # What answers the first request begins where its sender's acknowledgement stands.
-            if payload:
-                other.align(ack)
-                other.plain = True
-        elif causal or flow.missing == other.direction:
-            if other.next_seq != UNALIGNED:
-                items += other.lose_until(ack, ts)
-        else:
-            awaited = _await(flow, stream, other, segment)
+    awaited = _acknowledge(flow, stream, other, segment, items, causal=causal)
     if length:
         items += stream.push(seq, ack, ts, payload, length, int(final), awaited)
     else:
@@ -81,6 +73,38 @@ def _open(flow: Flow[Any], stream: Stream, other: Stream, segment: Segment) -> N
     if segment.flags & ACK and other.next_seq == UNALIGNED:
         other.align(segment.ack)
         other.plain = segment.direction == Direction.REQUEST
+
+
+def _acknowledge(
+    flow: Flow[Any],
+    stream: Stream,
+    other: Stream,
+    segment: Segment,
+    items: list[Item],
+    *,
+    causal: bool,
+) -> int | None:
+    """What a segment says of the other direction; returns what it has to wait for there, if any."""
+    ts, _, direction, _, ack, flags, payload, _, _ = segment
+    if not flags & ACK:
+        # A SYN's data wait until the service has said whether it takes them (TCP Fast Open).
+        return UNALIGNED if flags & SYN and other.next_seq == UNALIGNED else None
+    if flags & SYN and other.early is not None and other.hole() <= 0:
+        if ack == other.first:
+            other.counts.duplicate += other.drop_held()  # not taken: they are sent again
+        else:
+            other.drain(items, ts, None, forced=True)
+    if other.next_seq == UNALIGNED and direction == Direction.REQUEST:
+        # What answers the first request begins where its sender's acknowledgement stands.
+        if payload:
+            other.align(ack)
+            other.plain = True
+    elif causal or flow.missing == other.direction:
+        if other.next_seq != UNALIGNED:
+            items += other.lose_until(ack, ts)
+    else:
+        return _await(flow, stream, other, segment)
+    return None
 
 
 def _await(flow: Flow[Any], stream: Stream, other: Stream, segment: Segment) -> int | None:

@@ -14,11 +14,18 @@ PROXY_V1: Final = b"PROXY "
 PROXY_V2: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _PROXY_STARTS: Final = (b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN", PROXY_V2)
 
+# Known methods only: behind a gap "OST /x" is the rest of a request, not one. The tail of another
+# known one is none here (LOCK of UNLOCK, LINK, BIND, SUBSCRIBE); PATCH is, as PROPPATCH is rare.
+_METHOD: Final = (
+    rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|PROPFIND|PROPPATCH|MKCOL|COPY|MOVE|UNLOCK"
+    rb"|SEARCH|REPORT|CHECKOUT|CHECKIN|MERGE|MKACTIVITY|MKCALENDAR|UNLINK|UNBIND|REBIND|ACL|PURGE"
+    rb"|NOTIFY|UNSUBSCRIBE|M-SEARCH|QUERY)"
+)
 # A method, a space and how a request target can start: origin or asterisk form, or the scheme of
 # an absolute one. CONNECT alone takes an authority. Strict, because it decides whether bytes in
 # mid-stream are a message's start; two letters at least, as no registered method has fewer.
 _match_request: Final = re.compile(
-    rb"(?:\r?\n)*(?:CONNECT [\w.\-\[:]|[A-Z][A-Z-]{1,31} (?:/|\*[ \r]|[hH][tT][tT][pP]))"
+    rb"(?:\r?\n)*(?:CONNECT [\w.\-\[:]|" + _METHOD + rb" (?:/|\*[ \r]|[hH][tT][tT][pP]))"
 ).match
 # The first bytes of a flow that was opened with a SYN are a message's start for sure, so they may
 # be cut anywhere and only have to be able to become one.

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shadow_agent.flow.items import EndKind
+from shadow_agent.flow.segment import UNSURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,12 +70,15 @@ class Early:
         """Holds `new`, `ahead` bytes from where the stream stands.
 
         Returns how many packets are of no use now: the new one when it lies within one that is
-        held, or those that it covers.
+        held, or those that it covers. Where it contradicts what is held and the receiver's choice
+        cannot be foretold, none of the copies is believed.
         """
         starts, items = self._starts, self._items
         start = self.offset + ahead
         end = start + new.length
         place = bisect_right(starts, start)
+        if len(items) > 1 and self._contradicts(new, start, place):
+            new = new._replace(payload=UNSURE)
         if place:
             before = starts[place - 1]
             if before + items[place - 1].length >= end:
@@ -93,7 +97,36 @@ class Early:
         self.cost += len(new.payload) + HELD_OVERHEAD
         return covered
 
+    def _contradicts(self, new: Held, start: int, place: int) -> bool:
+        """Whether bytes of `new` differ from a copy that is held: then that is unsure from here on.
+
+        Linux merges neighbours and looks through a tree, so that which copy survives hangs on what
+        else is held. With one segment there is nothing to merge.
+        """
+        starts, items = self._starts, self._items
+        first = place - 1 if place else place
+        beyond = place
+        while beyond < len(starts) and starts[beyond] < start + new.length:
+            beyond += 1
+        met = [at for at in range(first, beyond) if starts[at] + items[at].length > start]
+        if not any(_differ(items[at], starts[at], new, start) for at in met):
+            return False
+        for at in met:
+            self.cost -= len(items[at].payload)
+            items[at] = items[at]._replace(payload=UNSURE)
+        return True
+
     def drop(self, number: int) -> None:
         """Forgets the first ones; what they cost was taken off as they were read."""
         del self._items[:number]
         del self._starts[:number]
+
+
+def _differ(held: Held, held_at: int, new: Held, new_at: int) -> bool:
+    """Whether two segments say different things of the bytes that both have."""
+    if held.payload is UNSURE or new.payload is UNSURE:
+        return True
+    start = max(held_at, new_at)
+    old, young = held.payload[start - held_at :], new.payload[start - new_at :]
+    size = min(len(old), len(young))
+    return old[:size] != young[:size]

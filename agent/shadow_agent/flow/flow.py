@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from shadow_agent.flow.segment import ACK, Direction
-from shadow_agent.flow.sequence import add
+from shadow_agent.flow.segment import ACK, RST, SYN, Direction
+from shadow_agent.flow.sequence import add, diff
 from shadow_agent.flow.stream import UNALIGNED, Stream
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 
+# A SYN's data lie in one packet.
+_MAX_SYN_DATA = 1 << 16
+
 NEITHER: Final = -1  # no direction
 
 
@@ -22,7 +25,7 @@ class FlowLimits(NamedTuple):
     """What a table may hold, and for how long."""
 
     # flows; 2 KB each between messages: 200 MB. Over it: the one idle longest is evicted.
-    max_flows: int = 100_000
+    max_flows: int = 131_072
     # bytes that wait for a hole to fill, per flow: one full window of 6 MiB, the most that Linux
     # gives a receiver (tcp_rmem), and what it costs to hold it. Over it: the holes are given up
     # (Gap) and what waited is delivered.
@@ -45,7 +48,7 @@ class Flow(Generic[C]):
     """One production TCP connection: two streams, and what reads them (`conversation`)."""
 
     __slots__ = ("classified", "closed", "conversation", "held_cost", "key", "last_ts", "missing",
-                 "not_http", "opened", "request", "response")  # fmt: skip
+                 "not_http", "opened", "request", "response", "syn")  # fmt: skip
 
     def __init__(self, key: bytes, ts: int, counts: SegmentCounts) -> None:
         """A flow of which nothing is known yet."""
@@ -59,7 +62,27 @@ class Flow(Generic[C]):
         self.held_cost = 0  # bytes of both streams that the table has accounted for
         self.missing = NEITHER  # a direction that was waited for in vain: it is not waited for
         self.closed = False  # both directions ended: remembered for late retransmissions
+        self.syn: Segment | None = None  # of a new connection on the same ports, if it is one
         self.conversation: C | None = None  # belongs to whoever reads the flow
+
+    def doubts(self, syn: Segment) -> bool:
+        """Whether a SYN that does not continue the flow needs something to follow it.
+
+        A receiver answers one in the midst of a connection with a challenge and goes on (RFC 5961
+        4): it may be forged, or left from before.
+        """
+        alive = not self.closed and self.not_http is None
+        return alive and not (syn.flags & ACK or syn.length or syn.direction)
+
+    def replaced_by(self, segment: Segment) -> bool:
+        """Whether the segment shows that the SYN which was doubted has opened a connection."""
+        syn = self.syn
+        if syn is None:
+            return False
+        first = add(syn.seq, 1)
+        if segment.direction:
+            return segment.flags & (SYN | RST) > 0 and segment.ack == first
+        return segment.length > 0 and segment.seq == first and not segment.flags & SYN
 
     def continued_by(self, syn: Segment) -> bool:
         """Whether a SYN is a retransmission or the handshake's other half, not a new connection."""
@@ -68,4 +91,7 @@ class Flow(Generic[C]):
             stream, other = other, stream
         if stream.first != UNALIGNED:
             return stream.first == add(syn.seq, 1)
-        return not syn.flags & ACK or other.first in (UNALIGNED, syn.ack)
+        if not syn.flags & ACK or other.first == UNALIGNED:
+            return True
+        # It acknowledges the SYN, and of the data in it (TCP Fast Open) what the service took.
+        return 0 <= diff(syn.ack, other.first) <= _MAX_SYN_DATA

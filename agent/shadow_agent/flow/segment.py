@@ -17,12 +17,13 @@ KEY_LENGTH: Final = 36
 _V4_MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
 
-class _Urgent(bytes):
-    """The payload of an urgent byte's piece, told by identity: all empty bytes are one object."""
+class _Unsure(bytes):
+    """The payload of a piece that nobody outside can know, told by identity: b"" is one object."""
 
 
-# What stands for an urgent byte: nothing was copied, and it may not even be part of the stream.
-URGENT: Final = _Urgent()
+# What stands for bytes of which only the receiver knows what became of them: an urgent byte may not
+# be part of the stream, and of copies that differ it keeps one. They read as a Gap.
+UNSURE: Final = _Unsure()
 
 
 class Direction(IntEnum):
@@ -53,7 +54,7 @@ def split_urgent(segment: Segment, pointer: int) -> list[Segment]:
     """Takes the urgent byte out of a segment whose URG flag is set.
 
     Whether an application reads that byte in its stream (SO_OOBINLINE) cannot be known from
-    outside, so it becomes a piece of length 1 whose payload is URGENT, which reads as a Gap.
+    outside, so it becomes a piece of length 1 whose payload is UNSURE, which reads as a Gap.
     `pointer` as in the TCP header: it points behind the urgent byte (BSD's and Linux's reading,
     RFC 6093). One that points outside the segment changes nothing.
     """
@@ -74,7 +75,7 @@ def split_urgent(segment: Segment, pointer: int) -> list[Segment]:
             segment._replace(
                 seq=segment.seq if first else (seq + start) & 0xFFFF_FFFF,
                 flags=flags,
-                payload=URGENT if start == at else segment.payload[start:end],
+                payload=UNSURE if start == at else segment.payload[start:end],
                 length=end - start,
                 final=segment.final and last,
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from shadow_agent.flow.early import HELD_OVERHEAD, Early, Held, Mark
 from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
-from shadow_agent.flow.segment import URGENT
+from shadow_agent.flow.segment import UNSURE
 from shadow_agent.flow.sequence import MASK, diff
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class Stream:
         items: list[Item] = []
         if ahead > 0 or (peer is not None and _is_ahead(ack, peer)):
             self._hold(Held(seq, ack, ts, payload, length, packets), ahead)
+            if ahead > 0 and self.hole() <= 0 and peer is None:
+                self.drain(items, ts, peer)  # a SYN's data were taken, or nothing would follow them
             return items
         self.counts.used += packets
         self._deliver(items, seq, ack, ts, payload, length)
@@ -123,7 +125,11 @@ class Stream:
             if self.waiting:
                 missing = min(missing, self.hole())
                 if missing <= 0:
-                    break  # its head waits for the peer
+                    before = self.next_seq
+                    self.drain(items, ts, peer)
+                    if self.next_seq == before:
+                        break  # its head waits for the peer
+                    continue
             self.skip(items, missing, ts, peer)
         return items
 
@@ -211,7 +217,7 @@ class Stream:
         self, items: list[Item], seq: int, ack: int, ts: int, payload: bytes, length: int
     ) -> None:
         """Data for the new part of a segment; a Gap for the part that was not copied."""
-        urgent = payload is URGENT
+        unsure = payload is UNSURE
         old = diff(self.next_seq, seq)
         if old:
             payload = payload[old:]
@@ -219,7 +225,7 @@ class Stream:
         if payload:
             items.append(Data(self.direction, payload, ts, self.next_seq, ack))
         if length > len(payload):
-            items.append(Gap(self.direction, length - len(payload), ts, not urgent))
+            items.append(Gap(self.direction, length - len(payload), ts, not unsure))
         self._advance(length)
 
     def _advance(self, length: int) -> None:

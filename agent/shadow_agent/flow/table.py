@@ -12,14 +12,14 @@ from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import C, Flow, FlowLimits
 from shadow_agent.flow.items import Data, EndKind, Item
 from shadow_agent.flow.order import NOW_OR_NEVER, give_up, reset, set_plain
-from shadow_agent.flow.segment import FIN, RST, SYN, Direction, Segment
+from shadow_agent.flow.segment import ACK, FIN, RST, SYN, Direction, Segment
 from shadow_agent.flow.sequence import MASK, diff
 from shadow_agent.flow.stream import UNALIGNED, Stream
 from shadow_agent.telemetry.reasons import NotHttp
 
 __all__ = ["Flow", "FlowLimits", "FlowTable"]
 
-_CONTROL: Final = SYN | FIN | RST
+_CONTROL_OR_ACK: Final = SYN | FIN | RST | ACK
 _HALF: Final = 0x8000_0000
 # How exact "idle" is: a flow's place in the order is renewed this often, not by every segment.
 _GRAIN_NS: Final = 50_000_000
@@ -72,7 +72,7 @@ class FlowTable(Generic[C]):
         if (
             seq == stream.next_seq
             and stream.plain
-            and not flags & _CONTROL
+            and flags & _CONTROL_OR_ACK == ACK
             and (ack == other.next_seq or (ack - other.next_seq) & MASK >= _HALF)
             and length == len(payload)
             and length
@@ -81,9 +81,8 @@ class FlowTable(Generic[C]):
             self.counts.used += final
             # tuple.__new__ spares NamedTuple's own, which takes as long again.
             return flow, [tuple.__new__(Data, (direction, payload, ts, seq, ack))]
-        if flags & SYN and not flow.continued_by(segment):
-            self._remove(flow, EndKind.EVICTED, ts, self._give_up(flow, ts, NOW_OR_NEVER))
-            return self._push_unknown(segment)
+        if flow.replaced_by(segment) or (flags & SYN and not flow.continued_by(segment)):
+            return self._replace(flow, segment)
         if flow.not_http is not None:
             self.counts.count_not_http(flow.not_http, int(final))
             return flow, []
@@ -143,6 +142,23 @@ class FlowTable(Generic[C]):
             if gone is None or gone(flow.key):
                 self._remove(flow, EndKind.EVICTED, now)
         return self.take_ended()
+
+    def _replace(self, flow: Flow[C], segment: Segment) -> tuple[Flow[C] | None, list[Item]]:
+        """A new connection on the same ports, or only a SYN that may be one."""
+        if flow.replaced_by(segment):
+            syn, flow.syn = flow.syn, None
+        elif flow.doubts(segment):
+            flow.syn = segment
+            self.counts.used += segment.final
+            return flow, []
+        else:
+            syn = None
+        ts = segment.ts
+        self._remove(flow, EndKind.EVICTED, ts, self._give_up(flow, ts, NOW_OR_NEVER))
+        if syn is not None:
+            self._push_unknown(syn._replace(final=False))  # it was counted when it came
+            return self.push(segment)
+        return self._push_unknown(segment)
 
     def _push_unknown(self, segment: Segment) -> tuple[Flow[C] | None, list[Item]]:
         """A segment of no known flow opens one with a SYN or a request, else is unaligned."""

@@ -68,17 +68,8 @@ class MessageStream(ABC):
     on as it comes, and hashed unless it came in one piece.
     """
 
-    __slots__ = (
-        "_body",
-        "_damaged",
-        "_hash",
-        "_head",
-        "_length",
-        "_max_head",
-        "_max_kept_body",
-        "_phase",
-        "_whole",
-    )
+    __slots__ = ("_body", "_damaged", "_hash", "_head", "_length", "_max_head", "_max_kept_body",
+                 "_phase", "_whole")  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         """A stream that stands between two messages."""

@@ -33,8 +33,8 @@ _new = tuple.__new__  # see pairing
 class RequestStream(MessageStream):
     """Counts each request from its first byte to its outcome, and begins its exchange."""
 
-    __slots__ = ("_exchange", "_missing", "_pairing", "_start_ack", "_start_seq", "_started_ts",
-                 "_tunnel")  # fmt: skip
+    __slots__ = ("_exchange", "_missing", "_pairing", "_small_gap", "_start_ack", "_start_seq",
+                 "_started_ts", "_tunnel")  # fmt: skip
 
     def __init__(self, limits: Limits, pairing: Pairing) -> None:
         """A stream that stands between two requests."""
@@ -45,15 +45,27 @@ class RequestStream(MessageStream):
         self._start_seq = 0
         self._start_ack = 0
         self._missing = False  # requests may be missing before the next one
+        self._small_gap = False  # between two requests, too short for one
         self._tunnel: Exchange | None = None  # a CONNECT: what follows it is not ours to read yet
 
     def gap(self, item: Gap) -> None:
         """Bytes are missing here; between requests, too few for one are a FIN or white space."""
         if self._phase is not Phase.START or item.length >= SHORTEST_REQUEST:
             super().gap(item)
+            return
+        # Or the first letters of a request, which what follows will show.
+        self._phase = Phase.LOST
+        self._small_gap = True
 
     def _resume(self, item: Data) -> bool:
-        if self._tunnelled(item) or not starts_request(item.payload):
+        small, self._small_gap = self._small_gap, False
+        if self._tunnelled(item):
+            return False
+        if not starts_request(item.payload):
+            if small:
+                self._pairing.requests.unexplained_gaps += 1
+                self._missing = True
+                self._pairing.skipped = False
             return False
         self._phase = Phase.START
         return True

@@ -45,6 +45,11 @@ class Channel(asyncio.Protocol):
         return self._transport is not None
 
     @property
+    def gone(self) -> bool:
+        """Its connection has given it up, or the socket is closed."""
+        return self._closed
+
+    @property
     def unwritten(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()

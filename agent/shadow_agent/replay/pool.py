@@ -67,6 +67,7 @@ class ShadowPool:
         self._by_key: dict[bytes, Channel] = {}  # those with a socket
         self._idle: OrderedDict[ShadowConnection, None] = OrderedDict()  # least recent first
         self._connecting: dict[Channel, socket.socket] = {}
+        self._dying = 0  # sockets that are being closed
         self._tasks: set[asyncio.Task[object]] = set()
 
     # --- what the worker says ---
@@ -193,13 +194,21 @@ class ShadowPool:
 
     def socket_gone(self, channel: Channel) -> None:
         """It is closed, or has never been open."""
-        if self._by_key.pop(channel.key, None) is not None:
+        known = self._by_key.pop(channel.key, None) is not None
+        if known:
             self.timelines.depart(channel.key, channel.timeline)
         self._idle.pop(channel.owner, None)
         sock = self._connecting.pop(channel, None)
         if sock is not None:
             self._loop.remove_writer(sock.fileno())
             sock.close()
+        elif known:
+            # The loop closes an aborted transport's socket in its next turn.
+            self._dying += 1
+            self._loop.call_soon(self._buried)
+
+    def _buried(self) -> None:
+        self._dying -= 1
 
     def closed(self, connection: ShadowConnection) -> None:
         """It is done for good."""
@@ -229,11 +238,16 @@ class ShadowPool:
     def connect(self, channel: Channel) -> None:
         """Open a socket for it; its connection hears of success or failure later."""
         connection = channel.owner
-        if len(self._by_key) >= self.limits.max_connections:
-            if not self._idle:
+        if channel.gone:
+            return
+        if len(self._by_key) + self._dying >= self.limits.max_connections:
+            if self._idle and not self._dying:
+                next(iter(self._idle)).close()
+            if self._dying:  # one is being closed: its place is free in the loop's next turn
+                self._loop.call_soon(self.connect, channel)
+            else:
                 self._loop.call_soon(connection.no_room)
-                return
-            next(iter(self._idle)).close()
+            return
         made = begin_connect(self._endpoint, self._shard)
         if isinstance(made, Outcome):
             self._loop.call_soon(connection.connect_failed, made)

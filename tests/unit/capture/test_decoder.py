@@ -101,7 +101,14 @@ def test_urgent_data_splits_the_packet() -> None:
     assert (reader.counts.seen, reader.counts.copied) == (1, 1)
 
 
-@pytest.mark.parametrize("pointer", [0, 7, 65_535])
+def test_an_urgent_pointer_of_zero_is_the_first_byte() -> None:
+    """As Linux reads it."""
+    data = bytes(ip4(tcp(b"abc", "PAU", urgptr=0)))
+    pieces = decoder(80).decode(frame((RAW, data)))
+    assert [(piece.payload, piece.length) for piece in pieces] == [(b"", 1), (b"bc", 2)]
+
+
+@pytest.mark.parametrize("pointer", [7, 65_535])
 def test_an_urgent_pointer_outside_is_ignored(pointer: int) -> None:
     """It points at a byte of another packet, or at none."""
     data = bytes(ip4(tcp(b"abcdef", "PAU", urgptr=pointer)))

@@ -3,6 +3,7 @@
 import pytest
 from scapy.layers.inet import fragment
 from scapy.layers.inet6 import IPv6ExtHdrFragment, fragment6
+from scapy.packet import Packet
 
 from shadow_agent.telemetry.reasons import Unsupported
 from tests.unit.capture.samples import (
@@ -28,6 +29,16 @@ LONG = REQUEST + bytes(3000)
 def test_the_request_is_found(sample: Sample) -> None:
     """Whatever lies between the network header and TCP."""
     assert carries_the_request(sample)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [ip4(tcp(chksum=0xBAD), chksum=0xBAD), ip6(tcp(chksum=0xBAD))],
+    ids=["ipv4", "ipv6"],
+)
+def test_checksums_are_not_judged(packet: Packet) -> None:
+    """Where they are left to the card, a capture has them unfinished."""
+    assert carries_the_request((101, bytes(packet)))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from shadow_agent.config import file
 from shadow_agent.errors import UsageError
 from tests.testbed.wait import eventually
 from tests.unit.isolated import needs_root
-from tests.unit.offline.captures import HEADER, conversation, pcap
+from tests.unit.offline.captures import HEADER, conversation, pcap, snapped
 
 COMMAND = (sys.executable, "-m", "shadow_agent.cli.main", "read")
 CAPTURE = pcap(conversation(3))
@@ -86,6 +86,23 @@ def test_a_damaged_file(capture: Path, quiet: list[str]) -> None:
     assert (done.returncode, targets(done.stdout)) == (0, ["/0", "/1", "/2"])
     assert done.stderr.count(b"\n") == 1
     assert done.stderr.startswith(f"shadow-agent: {capture}: damaged, read up to there: ".encode())
+
+
+def test_a_snaplen_costs_the_body_only(tmp_path: Path) -> None:
+    """Heads are read; a body that was cut off is null and says so; the next exchange is whole."""
+    path = tmp_path / "cut.pcap"
+    whole = conversation(1, port=1, body=b"x" * 1000) + conversation(1, port=2, body=b"y" * 20)
+    path.write_bytes(snapped(pcap(whole), 200))
+    done = run(path)
+    assert done.returncode == 0
+    cut, kept = (json.loads(line) for line in done.stdout.splitlines())
+    assert (cut["status"], cut["response_body_len"], cut["response_body_sha256"]) == (
+        200,
+        None,
+        None,
+    )
+    assert cut["notes"] == ["response body: gap"]
+    assert (kept["status"], kept["response_body_len"], kept["notes"]) == (200, 20, [])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no capture, but long enough for one", HEADER[:9]])

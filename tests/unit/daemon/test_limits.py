@@ -12,6 +12,9 @@ LIMITS = Limits(
     flow_idle_s=4.5,
     hold_s=0.5,
     max_head_bytes=5,
+    head_s=1.5,
+    max_heads_per_source=14,
+    max_message_bytes=15,
     connect_timeout_s=6.0,
     first_byte_timeout_s=7.0,
     whole_timeout_s=8.0,
@@ -32,8 +35,12 @@ def test_flows() -> None:
 
 
 def test_messages() -> None:
-    """The longest head."""
-    assert http_limits(LIMITS).max_head == 5
+    """The longest head, how long it may take, how many of them, and what all may hold."""
+    found = http_limits(LIMITS)
+    assert found.max_head == 5
+    assert found.head_ns == 1_500_000_000
+    assert found.max_heads_per_source == 14
+    assert found.max_held_bytes == 15
 
 
 def test_the_pool() -> None:

@@ -8,7 +8,7 @@ import pytest
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
-from shadow_agent.flow.segment import ACK, FIN, SYN, URG, Segment, split_urgent
+from shadow_agent.flow.segment import ACK, FIN, RST, SYN, URG, Segment, split_urgent
 from shadow_agent.flow.table import FlowTable
 from tests.property.wire import GET, Wire, response
 
@@ -165,6 +165,58 @@ def test_fast_open_data_sent_again() -> None:
     assert payload(items, 0) == REQUEST
     assert payload(items, 1) == RESPONSE
     assert target.counts.duplicate == 1
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_fast_open_data_that_were_refused_are_nobodys(causal: bool) -> None:
+    """The client may send other data then: those are what the server reads."""
+    wire, target = Wire(), table(acks_prove_loss=causal)
+    syn, syn_ack = wire.open()
+    other = GET % 2
+    early = syn._replace(payload=REQUEST, length=len(REQUEST))
+    items = push(target, early, syn_ack, wire.client(other), wire.server(RESPONSE))
+    assert payload(items, 0) == other
+    assert payload(items, 1) == RESPONSE
+
+
+def test_fast_open_data_whose_handshake_was_lost() -> None:
+    """What follows them shows that they were taken."""
+    wire, target = Wire(), table()
+    syn, _ = wire.open()
+    early = syn._replace(payload=REQUEST, length=len(REQUEST))
+    wire.next[0] += len(REQUEST)
+    items = push(target, early, wire.client(GET % 2), wire.server(RESPONSE))
+    assert payload(items, 0) == REQUEST + GET % 2
+
+
+def test_a_stray_syn_changes_nothing() -> None:
+    """The service answers it with a challenge and goes on."""
+    wire, target = Wire(), table()
+    opening = wire.open()
+    stray = opening[0]._replace(seq=77)
+    items = push(target, *opening, stray, wire.client(REQUEST), wire.server(RESPONSE))
+    assert payload(items, 0) == REQUEST
+    assert payload(items, 1) == RESPONSE
+    assert not target.take_ended()
+
+
+@pytest.mark.parametrize("seen", ["handshake", "data", "refusal"])
+def test_a_syn_is_believed_when_something_follows_it(seen: str) -> None:
+    """The FINs of the connection before were not seen; of the new one, part is lost to us."""
+    wire, target = Wire(), table()
+    push(target, *wire.open(), wire.client(REQUEST), wire.server(RESPONSE))
+    again = Wire(client=70_000, server=90_000)
+    syn, syn_ack = again.open()
+    push(target, syn)
+    if seen == "refusal":
+        push(target, again.server(b"", RST | ACK))
+        assert len(target.take_ended()) == 1
+        return
+    items = push(target, syn_ack) if seen == "handshake" else []
+    items += push(target, again.client(GET % 2), again.server(RESPONSE))
+    assert payload(items, 0) == GET % 2
+    assert payload(items, 1) == RESPONSE
+    assert target.counts.used == (8 if seen == "handshake" else 7)
 
 
 def test_urgent_data_is_a_gap_that_is_not_certain() -> None:

@@ -213,10 +213,15 @@ def test_only_final_pieces_are_counted() -> None:
 
 
 def test_a_fast_open_request_is_read() -> None:
-    """Payload on a SYN begins after it."""
+    """Payload on a SYN begins after it, and counts once the service has taken it."""
     wire, target = Wire(), table()
     syn = wire.client(b"", SYN)._replace(payload=REQUEST, length=len(REQUEST))
-    assert [type(item) for item in push(target, syn)] == [Data]
+    assert not push(target, syn)
+    wire.next[0] += len(REQUEST)
+    items = push(target, wire.server(b"", SYN | ACK))
+    assert [type(item) for item in items] == [Data]
+    assert target.counts.used == 2
+    assert target.counts.held == 0
 
 
 def test_a_refused_connection_leaves_nothing_open() -> None:

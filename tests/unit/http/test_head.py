@@ -187,9 +187,11 @@ def test_whether_a_response_keeps_its_connection(raw: bytes, kept: bool) -> None
     st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2"]),
     st.lists(
         st.sampled_from(
-            [b"Host: a", b"HOST:b", b"Connection: close", b"Content-Length: 3", b"A:\x01", b"B c"]
-            + [b"Content-Length: 4", b"Transfer-Encoding: chunked", b"Expect: 100-continue"]
-            + [b"Upgrade: x\r\nConnection: upgrade", b" folded", b"C: d\nE: f", b"X: y"]
+            [
+                *(b"Host: a", b"HOST:b", b"Connection: close", b"Content-Length: 3", b"A:\x01"),
+                *(b"Content-Length: 4", b"Transfer-Encoding: chunked", b"Expect: 100-continue"),
+                *(b"Upgrade: x\r\nConnection: upgrade", b" folded", b"C: d\nE: f", b"B c"),
+            ]
         ),
         max_size=3,
     ),

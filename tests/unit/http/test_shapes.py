@@ -1,5 +1,7 @@
 """Shapes of HTTP/1 on the wire, end to end, one case each: the table in docs names them."""
 
+import tracemalloc
+
 import pytest
 
 from shadow_agent.flow.segment import ACK, URG, split_urgent
@@ -383,3 +385,22 @@ def test_a_head_in_a_thousand_segments_is_read() -> None:
     events = drive(target, [*wire.open(), *[wire.client(bytes([byte])) for byte in head]])
     assert [exchange.raw_head for exchange in begun(events)] == [head]
     assert target.budget.unfinished_heads == 0
+
+
+def test_a_gibibyte_streams_through() -> None:
+    """Whatever a body's size, what is held of it is nothing."""
+    wire, target = Wire(), assembler()
+    piece, pieces = bytes(1 << 20), 1 << 10
+    head = OK + b"Content-Length: %d\r\n\r\n" % (len(piece) * pieces)
+    drive(target, [*wire.open(), wire.client(GET % 1), wire.server(head)])
+    held = target.budget.held
+    tracemalloc.start()
+    events: list[Event] = []
+    for _ in range(pieces):
+        assert target.budget.held == held
+        events += target.push(wire.server(piece))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(piece)
+    (exchange,) = ended(events)
+    assert exchange.response_body_len == 1 << 30

@@ -38,6 +38,17 @@ def pcap(segments: Iterable[Segment]) -> bytes:
     return b"".join(pieces)
 
 
+def snapped(capture: bytes, snaplen: int) -> bytes:
+    """The same, taken with that snaplen."""
+    pieces, at = [HEADER], len(HEADER)
+    while at < len(capture):
+        seconds, ns, size, wire = struct.unpack_from("<IIII", capture, at)
+        kept = min(size, snaplen)
+        pieces += [struct.pack("<IIII", seconds, ns, kept, wire), capture[at + 16 :][:kept]]
+        at += 16 + size
+    return b"".join(pieces)
+
+
 def conversation(requests: int, *, port: int = 40_000, body: bytes = b"ok") -> list[Segment]:
     """One connection, from SYN to FIN."""
     wire = Wire(port)

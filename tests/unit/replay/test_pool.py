@@ -12,6 +12,7 @@ from shadow_agent.flow.segment import ACK, SYN, Direction, Segment
 from shadow_agent.replay.channel import State
 from shadow_agent.replay.pool import PoolLimits
 from shadow_agent.replay.replay import Phase
+from shadow_agent.replay.sockets import Endpoint, begin_connect
 from shadow_agent.telemetry.reasons import Failed, Outcome, Shed
 from tests.unit.replay.bed import LOOPBACK, OK, Bed, Peer, Play, at, request
 
@@ -135,6 +136,37 @@ def test_the_cap_closes_who_was_idle_longest(play: Play) -> None:
         assert not bed.pool.counts.shed
 
     play(scenario, limits=PoolLimits(max_connections=2))
+
+
+def test_the_cap_holds_at_every_moment(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst of flows: no socket is opened before the one that makes room for it is closed."""
+    made: list[socket.socket] = []
+    most = 0
+
+    def watched(endpoint: Endpoint, shard: tuple[int, int]) -> socket.socket | Outcome | Failed:
+        nonlocal most
+        result = begin_connect(endpoint, shard)
+        if isinstance(result, socket.socket):
+            made.append(result)
+            most = max(most, sum(_is_open(sock) for sock in made))
+        return result
+
+    monkeypatch.setattr("shadow_agent.replay.pool.begin_connect", watched)
+
+    async def scenario(bed: Bed) -> None:
+        for flow in (1, 2, 3):
+            await bed.ask(GET, flow)
+        burst = [bed.submit(GET, flow) for flow in (4, 5, 6)]
+        for replay in burst:
+            assert await bed.ended(replay) is Outcome.ANSWERED
+        assert len(made) == 6
+
+    play(scenario, limits=PoolLimits(max_connections=3))
+    assert most == 3
+
+
+def _is_open(sock: socket.socket) -> bool:
+    return sock.fileno() >= 0
 
 
 def test_the_cap_sheds_when_none_is_idle(play: Play) -> None:
