@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shadow_agent.config import Limits
 from shadow_agent.telemetry.lines import LINES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,19 @@ def test_a_test_that_is_missing_is_found(named: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     """To files of this repository."""
     assert broken_links(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_limits_are_the_configurations() -> None:
+    """Each number in fidelity.md beside a key of ``[limits]`` is that key's default."""
+    text = (DOCS / "fidelity.md").read_text(encoding="utf-8")
+    units = {"": 1, "s": 1, "KiB": 1 << 10, "MiB": 1 << 20}
+    said = {
+        key: int(number.replace(",", "")) * units[unit]
+        for number, unit, key in re.findall(r"\| ([\d,]+) ?(\w*) \(`([\w-]+)`\) \|", text)
+    }
+    assert {"max-flows", "hold-s", "max-head-bytes"} <= set(said)
+    limits = Limits()
+    assert said == {key: getattr(limits, key.replace("-", "_")) for key in said}
 
 
 def test_a_broken_link_is_found() -> None:

@@ -93,7 +93,12 @@ class FlowTable(Generic[C]):
     def expire(self, now: int) -> list[tuple[Flow[C], list[Item]]]:
         """Gives up old holes and evicts idle flows; costs nothing for flows that are neither."""
         limits = self._limits
-        done: list[tuple[Flow[C], list[Item]]] = []
+        while self._flows:
+            flow = next(iter(self._flows.values()))
+            if flow.last_ts + limits.idle_ns > now:
+                break
+            self._remove(flow, EndKind.EVICTED, now, self._give_up(flow, now, NOW_OR_NEVER))
+        done = self.take_ended()
         for flow in list(self._waiting.values()):
             items = self._give_up(flow, now, now - limits.hold_ns)
             if items:
@@ -103,12 +108,6 @@ class FlowTable(Generic[C]):
             if closed_ts + limits.linger_ns > now:
                 break
             self._forget(self._flows[key])
-        while self._flows:
-            flow = next(iter(self._flows.values()))
-            if flow.last_ts + limits.idle_ns > now:
-                break
-            self._remove(flow, EndKind.EVICTED, now)
-        done += self.take_ended()
         return done
 
     def take_ended(self) -> list[tuple[Flow[C], list[Item]]]:

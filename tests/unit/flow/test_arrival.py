@@ -189,6 +189,16 @@ def test_fast_open_data_whose_handshake_was_lost() -> None:
     assert payload(items, 0) == REQUEST + GET % 2
 
 
+def test_what_an_idle_flow_held_comes_before_its_end() -> None:
+    """Both are due at once: its data, then that it ended. Found by fuzzing."""
+    wire, target = Wire(), table()
+    syn = wire.open()[0]._replace(payload=REQUEST, length=len(REQUEST))
+    push(target, syn)
+    ((_, items),) = target.expire(wire.now + 10**12)
+    assert [type(item) for item in items] == [Data, End, End]
+    assert len(target) == target.counts.held == 0
+
+
 def test_a_stray_syn_changes_nothing() -> None:
     """The service answers it with a challenge and goes on."""
     wire, target = Wire(), table()
