@@ -69,7 +69,7 @@ class Player:
         self.tally = Tally()
         self.pool = TimedPool(endpoint, limits, loop, self._on_done, self._on_room)
         self._flow_limits = flow_limits(config.limits, acks_prove_loss=False)
-        assembler = Assembler(
+        assembler = self._assembler = Assembler(
             self._flow_limits,
             http_limits(config.limits),
             SegmentCounts(),
@@ -243,6 +243,7 @@ class Player:
         config, pool = self._config, self.pool
         pool.tick(now)
         pool.timelines.forget(pool.timelines.departed())
+        self._assembler.budget.sweep(0)  # expiry does so too, but not where stamps stand still
         self._on_room()
         if self._ticks % _RTT_EVERY == 0:
             rtt = pool.round_trip_us()

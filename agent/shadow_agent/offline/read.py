@@ -48,6 +48,9 @@ DECODER_LIMITS: Final = DecoderLimits(max_connections=65_536)
 # Objects between two collections of garbage. Nearly all die by themselves, and to look for the
 # others every 700 objects cost a sixth of the time.
 _GARBAGE_EVERY: Final = 50_000
+# Closed flows between two looks at who holds nothing any more. Expiry looks too, but where stamps
+# stand still there is none.
+_SWEEP_EVERY: Final = 4096
 _DEFECTS_MAX: Final = 10
 _DEFECT_CHARACTERS: Final = 200
 
@@ -162,6 +165,8 @@ class Reader:
                     self._print(event.exchange)
             elif type(event) is FlowClosed:
                 self._flows += 1
+                if not self._flows % _SWEEP_EVERY:
+                    self.assembler.budget.sweep(0)
 
     def _print(self, exchange: Exchange) -> None:
         self._exchanges += 1

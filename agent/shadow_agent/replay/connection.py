@@ -27,19 +27,8 @@ _ANSWERED: Final = Outcome.ANSWERED
 class ShadowConnection:
     """Lazy: a socket exists from the first request on, and not while idle for long."""
 
-    __slots__ = (
-        "_channel",
-        "_closed_by_shadow",
-        "_current",
-        "_pool",
-        "_retired",
-        "_waiting",
-        "_whole_by",
-        "deadline",
-        "flow_key",
-        "idle_since",
-        "timeline",
-    )
+    __slots__ = ("_channel", "_closed_by_shadow", "_current", "_pool", "_retired", "_waiting",
+                 "_whole_by", "deadline", "flow_key", "idle_since", "timeline")  # fmt: skip
 
     def __init__(self, pool: ShadowPool, flow_key: bytes) -> None:
         """For the production flow of that key."""
@@ -218,9 +207,11 @@ class ShadowConnection:
             replay = self._waiting.take_fresh()
             if replay is not None:
                 self._send(replay, channel)
-        if self.idle and self._retired:
-            self.close()
-        elif self.idle:
+        if not self.idle:
+            return
+        if self._retired or (self._channel is None and not self._closed_by_shadow):
+            self.close()  # without a socket there is nothing to remember
+        else:
             self._pool.settled(self)
 
     def _connect(self) -> None:

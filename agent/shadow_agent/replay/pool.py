@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -68,6 +68,7 @@ class ShadowPool:
         self._idle: OrderedDict[ShadowConnection, None] = OrderedDict()  # least recent first
         self._connecting: dict[Channel, socket.socket] = {}
         self._dying = 0  # sockets that are being closed
+        self._arriving: deque[Channel] = deque()  # who gets their places, never more than they
         self._tasks: set[asyncio.Task[object]] = set()
 
     # --- what the worker says ---
@@ -203,12 +204,14 @@ class ShadowPool:
             self._loop.remove_writer(sock.fileno())
             sock.close()
         elif known:
-            # The loop closes an aborted transport's socket in its next turn.
+            # The loop ends an aborted transport in its next turn, and closes the socket after it.
             self._dying += 1
-            self._loop.call_soon(self._buried)
+            self._loop.call_soon(self._loop.call_soon, self._buried)
 
     def _buried(self) -> None:
         self._dying -= 1
+        if self._arriving:
+            self.connect(self._arriving.popleft())
 
     def closed(self, connection: ShadowConnection) -> None:
         """It is done for good."""
@@ -241,10 +244,10 @@ class ShadowPool:
         if channel.gone:
             return
         if len(self._by_key) + self._dying >= self.limits.max_connections:
-            if self._idle and not self._dying:
+            if self._dying == len(self._arriving) and self._idle:
                 next(iter(self._idle)).close()
-            if self._dying:  # one is being closed: its place is free in the loop's next turn
-                self._loop.call_soon(self.connect, channel)
+            if self._dying > len(self._arriving):
+                self._arriving.append(channel)  # for the place of one that is being closed
             else:
                 self._loop.call_soon(connection.no_room)
             return

@@ -26,6 +26,8 @@ class Span(NamedTuple):
     ts: int
 
 
+# Before a SYN; a deque takes 600 bytes even while it is empty, and there are two a connection.
+_NONE: Final[deque[Span]] = deque(maxlen=0)
 # NamedTuple's own __new__ takes as long again.
 _new: Final = tuple.__new__
 
@@ -39,7 +41,7 @@ class _Track:
         self.base: int | None = None  # sequence number of offset 0; None when the SYN was lost
         self.high = 0
         self.resent_to = 0  # bytes below this may have travelled more than once
-        self.spans: deque[Span] = deque(maxlen=_REMEMBERED)
+        self.spans = _NONE
 
     def push(self, seq: int, length: int, ts: int) -> None:
         base, high = self.base, self.high
@@ -84,6 +86,8 @@ class Timeline:
         track = self._requests if direction == _REQUEST else self._answers
         if flags & SYN:
             track.base = seq + 1 & 0xFFFFFFFF
+            if track.spans is _NONE:
+                track.spans = deque(maxlen=_REMEMBERED)
         elif length:
             track.push(seq, length, ts)
 
