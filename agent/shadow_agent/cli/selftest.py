@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shadow_agent.cli.options import Debug, Json
-from shadow_agent.errors import ExitCode
+from shadow_agent.errors import ExitCode, UsageError
 
 
 def selftest(
@@ -36,9 +36,9 @@ def selftest(
     from shadow_agent.selftest.run import run  # noqa: PLC0415 - BPF, netlink, the whole path
 
     report = run(seed, connections)
-    if json:
-        typer.echo(codec.dumps(report.as_dict()))
-    else:
-        for line in report.lines():
-            typer.echo(line)
+    text = codec.dumps(report.as_dict()) if json else "\n".join(report.lines())
+    try:
+        typer.echo(text)
+    except OSError as exc:
+        raise UsageError(f"standard output: {exc.strerror}", "send it where there is room") from exc
     return ExitCode.INTERNAL if report.wrong else ExitCode.DONE

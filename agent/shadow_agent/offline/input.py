@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shadow_agent.errors import UsageError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STDIN = "-"
+# Not to wait for a FIFO's writer where no signal handler can end it; `Input` waits for him.
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class _Stop(Exception):
@@ -26,6 +29,7 @@ class Input(io.RawIOBase):
         """Takes over the descriptor."""
         self._fd = fd
         self._reading = False
+        self._begun = False
         self.stopped = False
 
     def stop(self) -> None:
@@ -46,11 +50,25 @@ class Input(io.RawIOBase):
         """What there is, at most a buffer; 0 at the end."""
         try:
             self._reading = True
-            return 0 if self.stopped else os.readv(self._fd, [buffer])
+            if not self._begun and not self.stopped:
+                self._wait()
+                self._begun = True
+            while not self.stopped:
+                try:
+                    return os.readv(self._fd, [buffer])
+                except BlockingIOError:  # somebody shares a non-blocking pipe with us
+                    self._wait()
         except _Stop:
-            return 0
+            pass
         finally:
             self._reading = False
+        return 0
+
+    def _wait(self) -> None:
+        """Until there is something to read, or an end: of a FIFO not before a writer has come."""
+        ready = select.poll()
+        ready.register(self._fd, select.POLLIN)
+        ready.poll()
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -67,7 +85,7 @@ def open_input(path: str, *, regular: bool = False) -> Input:
     name = "standard input" if path == STDIN else path
     fix = "name a pcap or pcapng file that can be read"
     try:
-        fd = os.dup(0) if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.dup(0) if path == STDIN else os.open(path, _FLAGS)
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
         raise UsageError(f"{name}: {getattr(exc, 'strerror', None) or exc}", fix) from exc
     mode = os.fstat(fd).st_mode
@@ -80,4 +98,6 @@ def open_input(path: str, *, regular: bool = False) -> Input:
             f"{name}: is no regular file, and waiting for it would distort every latency",
             "save the capture to a file first",
         )
+    if path != STDIN:
+        os.set_blocking(fd, True)
     return Input(fd)

@@ -71,14 +71,9 @@ class LineFormatter:
             got = self._bodies.get(body) or self._name_body(exchange, length, body)
         else:
             got = _response_body(exchange, length)
-        asked, last_ts = exchange.request_ended_ts, exchange.response_last_ts
-        first = last = _micros(asked, exchange.response_first_ts)
-        if last_ts != exchange.response_first_ts:
-            last = _micros(asked, last_ts)
         return (
             b'%b%b","target":"%b",%b"version":"%b","request_body_len":%b,"status":%b,'
-            b'"response_body_len":%b,"request_ts":%b,"first_byte_us":%b,"last_byte_us":%b,'
-            b'"notes":%b%b}\n'
+            b'"response_body_len":%b,"request_ts":%b,"notes":%b%b}\n'
         ) % (
             flow,
             self._methods.get(request.method) or self._name_method(request.method),
@@ -88,10 +83,8 @@ class LineFormatter:
             sent,
             _NULL if response is None else b"%d" % response.status,
             got,
-            _seconds(exchange.request_started_ts),
-            first,
-            last,
-            _notes(exchange),
+            _times(exchange),
+            b"[]" if exchange.notes is None else _notes(exchange.notes),
             b"" if exchange.origin is None else _client(exchange),
         )
 
@@ -134,10 +127,8 @@ def _response_body(exchange: Exchange, length: int) -> bytes:
     return b'%d,"response_body_sha256":"%b"' % (length, digest.hex().encode())
 
 
-def _notes(exchange: Exchange) -> bytes:
-    if exchange.notes is None:
-        return b"[]"
-    return b'["%b"]' % b'","'.join(_texts(exchange.notes))
+def _notes(notes: Iterable[str]) -> bytes:
+    return b'["%b"]' % b'","'.join(_texts(notes))
 
 
 def _client(exchange: Exchange) -> bytes:
@@ -151,6 +142,28 @@ def _client(exchange: Exchange) -> bytes:
 
 def _texts(texts: Iterable[str]) -> Iterable[bytes]:
     return (quoted(text.encode("latin-1", "backslashreplace")) for text in texts)
+
+
+def _times(exchange: Exchange) -> bytes:
+    started, asked = exchange.request_started_ts, exchange.request_ended_ts
+    first, last = exchange.response_first_ts, exchange.response_last_ts
+    if asked is None or first is None or last is None or not 0 <= started <= asked <= first <= last:
+        return b'%b,"first_byte_us":%b,"last_byte_us":%b' % (
+            _seconds(started),
+            _micros(asked, first),
+            _micros(asked, last),
+        )
+    # The usual case in one go, which takes half as long.
+    first -= asked
+    last -= asked
+    return b'%d.%09d,"first_byte_us":%d.%03d,"last_byte_us":%d.%03d' % (
+        started // _NS,
+        started % _NS,
+        first // 1000,
+        first % 1000,
+        last // 1000,
+        last % 1000,
+    )
 
 
 def _seconds(ns: int) -> bytes:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Final
+
+# Further away than anybody waits, and a number that a clock in ns can take: 31 years.
+_FAR_NS: Final = 1e18
 
 
 class Pace:
@@ -23,4 +27,5 @@ class Pace:
             return now
         if self._first is None:
             self._first, self._began = ts, now
-        return self._began + round((ts - self._first) / self._speed)
+        later = (ts - self._first) / self._speed  # may be infinite
+        return self._began + round(max(-_FAR_NS, min(later, _FAR_NS)))

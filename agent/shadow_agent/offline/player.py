@@ -87,6 +87,7 @@ class Player:
         self._clock = CaptureClock()
         self._began = 0.0
         self._ticks = 0
+        self._announced = 0  # when the last long pause ends
         self._step_handle: asyncio.Handle | None = None
         self._settling = False
         self._held_since: float | None = None
@@ -138,7 +139,7 @@ class Player:
             now = time.monotonic_ns()
             due = self._pace.due(self._stamp(segment), now)
             if due > now:
-                self._again(min((due - now) / 1e9, _LONGEST_SLEEP_S))
+                self._sleep(due, now)
                 return
             self._advance()
             mirror = self.mirror
@@ -150,6 +151,14 @@ class Player:
             if not clock.low <= segment.ts < clock.high and clock.step(segment.ts):
                 mirror.expire(clock.now)
         self._again(0)
+
+    def _sleep(self, due: int, now: int) -> None:
+        """Until more is due. If that is long it is said: a stamp may be wrong."""
+        delay = (due - now) / 1e9
+        if delay > _LONGEST_SLEEP_S and due != self._announced:
+            self._announced = due
+            self._say(f"the capture pauses for {delay:,.0f} s; --speed max does not wait")
+        self._again(min(delay, _LONGEST_SLEEP_S))
 
     def _again(self, delay: float) -> None:
         if delay > 0:

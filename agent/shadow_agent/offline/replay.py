@@ -26,7 +26,7 @@ from shadow_agent.daemon.shadow import resolve, trouble_with
 from shadow_agent.daemon.show import show
 from shadow_agent.errors import ExitCode, HostError, ShadowUnreachable, UsageError
 from shadow_agent.flow.segment import Segment, flow_key
-from shadow_agent.offline.input import open_input
+from shadow_agent.offline.input import Input, open_input
 from shadow_agent.offline.player import Player
 from shadow_agent.offline.privileges import become_unprivileged
 from shadow_agent.replay.sockets import Endpoint
@@ -40,7 +40,8 @@ from shadow_agent.telemetry.summary import render_summary, summary_json
 from shadow_agent.telemetry.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from types import FrameType
 
 # Files beside one per shadow connection.
 _SPARE_FILES: Final = 64
@@ -64,7 +65,7 @@ def run(config: Config, path: str) -> ExitCode:
         replaying = Replaying(config, path, capture, console)
         replaying.try_shadow(endpoint)
         try:
-            replaying.play(endpoint, b"" if local else endpoint.key, loop)
+            replaying.play(endpoint, b"" if local else endpoint.key, loop, source)
         finally:
             loop.close()
     try:
@@ -137,21 +138,32 @@ class Replaying:
         self._say(f"shadow {self._config.shadow} does not answer yet: {trouble}")
 
     def play(
-        self, endpoint: Endpoint, loop_address: bytes, loop: asyncio.AbstractEventLoop
+        self,
+        endpoint: Endpoint,
+        loop_address: bytes,
+        loop: asyncio.AbstractEventLoop,
+        source: Input | None = None,
     ) -> None:
-        """To the end of the file, or until a signal."""
+        """To the end of the file, or until a signal; ``source`` is what the capture reads."""
         player = self._player = Player(
             self._config, endpoint, loop_address, loop, self._say, self._show
         )
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # or else nohup was meant
             numbers.append(signal.SIGHUP)
-        for number in numbers:
-            loop.add_signal_handler(number, player.stop, number.name)
+        # Not the loop's own handlers: uvloop loses what comes before it runs.
+        stop = _stopper(loop, player, source)
+        before = [(number, signal.signal(number, stop)) for number in numbers]
         segments: Generator[Segment] = _generated(self._decoder, self._capture)
-        with Progress(self._console, self._run) as self._progress:
-            player.run(segments)
+        try:
+            with Progress(self._console, self._run) as self._progress:
+                player.run(segments)
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
         segments.close()  # the counts are complete only then
+        if source is not None and source.stopped:
+            self._capture.damage = None
         if self._capture.damage is not None:
             self._say(f"{self._path}: damaged, read up to there: {self._capture.damage}")
 
@@ -196,6 +208,23 @@ class Replaying:
 
     def _say(self, text: str) -> None:
         self._console.print(f"shadow-agent: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _stopper(
+    loop: asyncio.AbstractEventLoop, player: Player, source: Input | None
+) -> Callable[[int, FrameType | None], None]:
+    """A signal's handler. The second time it ends the file too: the next segment may be far."""
+    asked = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        del frame
+        loop.call_soon_threadsafe(player.stop, signal.Signals(number).name)
+        if asked and source is not None:
+            source.stop()
+        asked = True
+
+    return stop
 
 
 def _rehearse() -> None:

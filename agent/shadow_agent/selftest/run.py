@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from shadow_agent.selftest.truth import Verdict, judge
 
 # Of the tap's records, for the second look: what a ring that is full now and then would lose.
 WITHHELD: Final = 0.02
+# Both ends of the connections held at once, twice over; with fewer, accepting waits for ever.
+FILES: Final = 512
 
 
 def run(seed: int, connections: int) -> Report:
@@ -35,6 +38,7 @@ def run(seed: int, connections: int) -> Report:
     Raises HostError with the fix where this host or this user cannot.
     """
     check_host()
+    allow_files()
     began = time.monotonic()
     try:
         with _terminated_as_interrupt(), _statistics() as counted, Bed() as bed:
@@ -58,6 +62,20 @@ def check_host(device: Path = Path(DEVICE)) -> None:
     for found in features.findings():
         if found.ok is False:
             raise HostError(f"{found.name}: {found.detail}", found.fix)
+
+
+def allow_files() -> None:
+    """Raise the limit on open files if it is too low. Raises HostError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= FILES:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, max(hard, FILES)))
+    except (OSError, ValueError) as error:
+        raise HostError(
+            f"this process may open {hard} files, the selftest needs {FILES}",
+            "raise the hard limit (ulimit -Hn)",
+        ) from error
 
 
 def withhold(segments: list[Segment], share: float, seed: int) -> list[Segment]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 from collections import Counter
 
@@ -63,3 +65,18 @@ def test_a_host_that_cannot_is_exit_3(
 def test_connections_has_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     """Usage."""
     assert main(["selftest", "--connections", "0"]) == 2
+
+
+def test_output_that_nobody_takes_is_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line with the fix."""
+    monkeypatch.setattr(RUN, lambda seed, connections: _report(seed, connections, []))
+
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    assert main(["selftest"]) == 2
+    assert "standard output: No space left on device; send it" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,49 @@ def test_stop_ends_a_read_that_waits() -> None:
         signal.signal(signal.SIGALRM, before)
         source.close()
         os.close(theirs)
+
+
+def test_a_fifo_without_a_writer(tmp_path: Path) -> None:
+    """Is waited for until somebody says stop; where a file is needed it is refused at once."""
+    path = str(tmp_path / "fifo")
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="is no regular file"):
+        open_input(path, regular=True)
+    with open_input(path) as source:
+        before = signal.signal(signal.SIGALRM, lambda *_: source.stop())
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            assert source.read(9) == b""
+            assert source.stopped
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def test_a_fifo_whose_writer_comes_late(tmp_path: Path) -> None:
+    """No writer yet is not the end."""
+    path = str(tmp_path / "fifo")
+    os.mkfifo(path)
+
+    def write() -> None:
+        Path(path).write_bytes(b"12345")
+
+    with open_input(path) as source:
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert source.readall() == b"12345"
+        writer.join()
+
+
+def test_a_pipe_that_does_not_block() -> None:
+    """As ssh and some shells leave them: nothing there yet is no error."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with Input(ours) as source:
+        os.write(theirs, b"123")
+        assert source.read(9) == b"123"
+        writer = threading.Timer(0.05, os.write, (theirs, b"45"))
+        writer.start()
+        assert source.read(9) == b"45"
+        writer.join()
+    os.close(theirs)

@@ -32,3 +32,12 @@ def test_flat_out() -> None:
     assert pace.free
     assert pace.due(START, 5) == 5
     assert pace.due(START + 1, 9) == 9
+
+
+def test_speeds_beyond_all_measure() -> None:
+    """Give times that a clock can hold, both ways."""
+    for speed in (5e-324, 1e-300):
+        pace = Pace(speed)
+        assert pace.due(START, 500) == 500
+        assert pace.due(START + 1, 501) > 10**17
+        assert pace.due(START - 1, 501) < -(10**17)

@@ -173,7 +173,7 @@ def test_so_long() -> None:
     played = play(segments, duration_s=0.1, speed=1.0)
     assert played.player.stopped == "duration reached"
     assert played.ledger.pairs.compared == 1
-    assert played.said == ["duration reached: waiting for what is under way"]
+    assert played.said[-1] == "duration reached: waiting for what is under way"
 
 
 def test_stop_twice() -> None:
@@ -291,3 +291,27 @@ def test_a_defect_costs_one_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     loop.close()
     assert said == ["defect: ZeroDivisionError: x"]
     assert one.mirror.ledger().requests.started >= 1
+
+
+def test_a_long_pause_is_announced_once() -> None:
+    """Or a wrong stamp would look like an agent that hangs."""
+    segments = spread(conversation(3), 1000)
+    late = [one._replace(ts=one.ts + 10**18) for one in segments[4:]]
+
+    def begin(player: Player, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(0.2, player._step)  # as after the longest sleep
+        loop.call_later(0.2, player.stop, "enough")
+
+    played = play(segments[:4] + late, begin=begin, speed=1.0)
+    assert played.ledger.pairs.compared == 1
+    assert [one for one in played.said if "pauses" in one] == [
+        "the capture pauses for 1,000,000,000 s; --speed max does not wait"
+    ]
+
+
+def test_memory_where_stamps_stand_still() -> None:
+    """Nothing expires there; who holds nothing any more is forgotten all the same."""
+    segments = [one for port in range(1, 2001) for one in conversation(1, port=port)]
+    played = play([one._replace(ts=0) for one in segments])
+    assert played.ledger.pairs.compared == 2000
+    assert len(played.player._assembler.budget._queue) <= 1024

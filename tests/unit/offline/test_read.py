@@ -153,3 +153,19 @@ def test_each_flow_in_order_of_request(data: st.DataObject) -> None:
         assert [one["status"] for one in mine] == (
             [200] * answered[flow] + [None] * (asked[flow] - answered[flow])
         )
+
+
+def test_memory_where_stamps_stand_still() -> None:
+    """Nothing expires there; who holds nothing any more is forgotten all the same."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    reader = Reader(Output(nowhere))
+    listed: list[int] = []
+
+    def segments() -> Iterator[Segment]:
+        for port in range(1, 9001):
+            yield from (one._replace(ts=0) for one in conversation(1, port=port))
+        listed.append(len(reader.assembler.budget._queue))
+
+    reader.read(segments())
+    os.close(nowhere)
+    assert listed[0] < 4096 + 1024

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import signal
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 from rich.console import Console
 
-from shadow_agent.capture.file import open_capture
+from shadow_agent.capture.file import CaptureFile, open_capture
 from shadow_agent.config import Config, ShadowUrl
 from shadow_agent.errors import HostError, ShadowUnreachable, UsageError
+from shadow_agent.flow.segment import Segment
+from shadow_agent.offline.input import open_input
 from shadow_agent.offline.replay import Replaying, find_shadow
 from tests.unit.isolated import ip, isolated, needs_root, two_interfaces
 from tests.unit.offline.captures import conversation, pcap
@@ -133,3 +138,33 @@ def test_packets_that_nobody_took() -> None:
     assert summary["imbalances"] == []
     assert summary["ledger"]["packets"]["paused"] > 0
     assert summary["capture"]["speed"] == 1e-6
+
+
+def test_signals_before_the_loop_runs(tmp_path: Path) -> None:
+    """None is lost; the second ends the file too, and handlers are what they were before."""
+    path = tmp_path / "f.pcap"
+    path.write_bytes(pcap(conversation(2)))
+    source = open_input(str(path), regular=True)
+    console = Console(file=io.StringIO())
+    one = Replaying(config(speed=1.0), str(path), open_capture(io.BufferedReader(source)), console)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    segments = one._decoder.segments
+
+    def first_is_far(frames: CaptureFile) -> Iterator[Segment]:
+        signal.raise_signal(signal.SIGTERM)
+        assert not source.stopped
+        signal.raise_signal(signal.SIGINT)
+        assert source.stopped
+        yield from segments(frames)
+
+    one._decoder.segments = first_is_far  # type: ignore[method-assign, assignment]
+    loop = uvloop.new_event_loop()
+    try:
+        one.play(at(1), b"", loop, source)
+    finally:
+        loop.close()
+        source.close()
+    assert "SIGTERM: waiting for what is under way" in said(console)
+    summary = one.summary(drained=True)
+    assert (summary["imbalances"], summary["capture"]["damage"]) == ([], None)
+    assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
