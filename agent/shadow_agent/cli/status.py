@@ -56,7 +56,7 @@ def status(
         raise HostError("nothing is attached", "start one with `shadow-agent attach`")
     if json:
         whole = answers[0] if len(answers) == 1 == len(asked) else {"targets": answers}
-        typer.echo(codec.dumps(whole, ensure_ascii=False))
+        typer.echo(codec.dumps(whole))  # pure ASCII: paths are the wire's own words
     elif answers:
         _print(answers)
     return failures[0].exit_code if failures else ExitCode.DONE

@@ -16,6 +16,7 @@ from shadow_agent.flow.segment import Direction, Segment
 from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.offline.clock import CaptureClock
+from shadow_agent.offline.lookahead import Lookahead
 from shadow_agent.offline.pace import Pace
 from shadow_agent.offline.timed import TimedPool
 from shadow_agent.policy.decision import Policy
@@ -81,9 +82,7 @@ class Player:
         session = Session(str(config.session.kind), config.session.name)
         self.mirror = Mirror(assembler, self._policy, self.pool, self.tally, session)
         self.stopped: str | None = None  # why it ends before the file does
-        self._segments: Iterator[Segment] = iter(())
-        self._segment: Segment | None = None  # the next one
-        self._after: Segment | None = None  # and the one behind it
+        self._ahead = Lookahead(iter(()))
         self._clock = CaptureClock()
         self._began = 0.0
         self._ticks = 0
@@ -96,11 +95,13 @@ class Player:
         self._end_by: float | None = None
         self._complaints: set[str] = set()
 
-    def run(self, segments: Iterator[Segment]) -> None:
-        """Until the file has ended and the shadow has answered, or somebody said stop."""
-        self._segments = segments
-        self._after = next(segments, None)
-        self._advance()
+    def run(self, segments: Iterator[Segment | None]) -> None:
+        """Until the file has ended and the shadow has answered, or somebody said stop.
+
+        None among the segments: some packets were read of which none is the service's, and the
+        loop is to have its turn.
+        """
+        self._ahead = Lookahead(segments)
         self._began = self._loop.time()
         self._loop.call_later(_TICK_S, self._tick)
         self._step_handle = self._loop.call_soon(self._step)
@@ -130,18 +131,20 @@ class Player:
 
     def _feed(self) -> None:
         for _ in range(_BATCH):
-            segment = self._segment
+            if not self._ahead.load():
+                break
+            segment = self._ahead.segment
             if segment is None:
                 self._end_of_file()
                 return
             if self._pace.free and self._must_wait():
                 return
             now = time.monotonic_ns()
-            due = self._pace.due(self._stamp(segment), now)
+            due = self._pace.due(self._ahead.stamp(segment), now)
             if due > now:
                 self._sleep(due, now)
                 return
-            self._advance()
+            self._ahead.take()
             mirror = self.mirror
             mirror.packets += segment.final
             mirror.on_production(segment)
@@ -165,15 +168,6 @@ class Player:
             self._step_handle = self._loop.call_later(delay, self._step)
         else:
             self._step_handle = self._loop.call_soon(self._step)
-
-    def _advance(self) -> None:
-        self._segment = self._after
-        self._after = next(self._segments, None)
-
-    def _stamp(self, segment: Segment) -> int:
-        """Its capture time, unless its successor shows that it is from the future."""
-        after = self._after
-        return segment.ts if after is None else min(segment.ts, after.ts)
 
     def _end_of_file(self) -> None:
         """Holes will not be filled any more; what waited behind them may still begin requests."""

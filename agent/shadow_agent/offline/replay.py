@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 # Files beside one per shadow connection.
 _SPARE_FILES: Final = 64
 _DISCARD_PORT: Final = 9
+# Packets between two turns of the loop: a millisecond at most.
+_FRAMES: Final = 256
 
 
 def run(config: Config, path: str) -> ExitCode:
@@ -154,7 +157,7 @@ class Replaying:
         # Not the loop's own handlers: uvloop loses what comes before it runs.
         stop = _stopper(loop, player, source)
         before = [(number, signal.signal(number, stop)) for number in numbers]
-        segments: Generator[Segment] = _generated(self._decoder, self._capture)
+        segments = _generated(self._decoder, self._capture)
         try:
             with Progress(self._console, self._run) as self._progress:
                 player.run(segments)
@@ -239,5 +242,9 @@ def _rehearse() -> None:
     Console(file=io.StringIO(), force_terminal=True).print(render_summary(summary))
 
 
-def _generated(decoder: Decoder, capture: CaptureFile) -> Generator[Segment]:
-    yield from decoder.segments(capture)
+def _generated(decoder: Decoder, capture: CaptureFile) -> Generator[Segment | None]:
+    """Its segments, and None after some packets, so that answers are not kept waiting."""
+    frames = iter(capture)
+    while some := list(islice(frames, _FRAMES)):
+        yield from decoder.segments(some)
+        yield None

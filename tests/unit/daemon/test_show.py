@@ -37,6 +37,14 @@ def test_for_programs_and_for_people(kind: str) -> None:
         assert b"web\\u2192" in done.stdout
 
 
+def test_no_byte_of_the_wire_drives_a_terminal() -> None:
+    """DEL and the controls that UTF-8 has for Latin-1's are escaped in JSON too."""
+    hostile = CODE.replace("web→", "\\x7f\\x9b31m\\x1b[31m")
+    done = subprocess.run([sys.executable, "-c", hostile, "json"], capture_output=True, check=True)
+    assert not set(done.stdout[:-1]) & {0x7F, 0x9B, 0x1B}
+    assert json.loads(done.stdout)["target"] == "\x7f\x9b31m\x1b[31m"
+
+
 def test_no_room() -> None:
     """Known at once."""
     with Path("/dev/full").open("wb") as full:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -37,7 +37,7 @@ class Played:
 
 
 def play(
-    segments: Iterable[Segment],
+    segments: Iterable[Segment | None],
     script: Callable[[Peer], Awaitable[None]] = Peer.answer_all,
     *,
     begin: Callable[[Player, asyncio.AbstractEventLoop], object] = lambda *_: None,
@@ -102,6 +102,27 @@ def test_flat_out() -> None:
     assert played.snapshot.dispatch_lag.count == 0
     assert played.snapshot.network_rtt_us is None or played.snapshot.network_rtt_us >= 0
     assert played.shown >= 1
+
+
+def test_packets_of_others_hold_up_no_answer() -> None:
+    """While they are read the loop has its turn: nothing is lost, and what is due is done."""
+    turns = 0
+
+    def others() -> Iterator[Segment | None]:
+        loop = asyncio.get_running_loop()
+        for one in conversation(3):
+            before = turns
+            loop.call_soon(turned)
+            yield None
+            yield None
+            assert turns > before
+            yield one
+
+    def turned() -> None:
+        nonlocal turns
+        turns += 1
+
+    assert play(others()).ledger.pairs.compared == 3
 
 
 def test_production_s_latency_is_the_capture_s() -> None:
