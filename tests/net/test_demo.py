@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,13 +85,14 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    """A running demo."""
-    started = Demo(tmp_path)
-    yield started
-    if started.process.poll() is None:
-        started.process.terminate()
-        started.process.wait(30)
+def demo() -> Iterator[Demo]:
+    """A running demo. Not under pytest's folder: a socket's path has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        started = Demo(Path(folder))
+        yield started
+        if started.process.poll() is None:
+            started.process.terminate()
+            started.process.wait(30)
 
 
 @pytest.mark.slow

@@ -55,7 +55,9 @@ def arrive(
     causal = limits.acks_prove_loss
     awaited = _acknowledge(flow, stream, other, segment, items, causal=causal)
     if length:
-        items += stream.push(seq, ack, ts, payload, length, int(final), awaited)
+        # A SYN's data are told by that they acknowledge nothing.
+        known = ack if flags & ACK else UNALIGNED
+        items += stream.push(seq, known, ts, payload, length, int(final), awaited)
     else:
         counts.used += final
     if flags & FIN and final:
@@ -89,9 +91,9 @@ def _acknowledge(
     if not flags & ACK:
         # A SYN's data wait until the service has said whether it takes them (TCP Fast Open).
         return UNALIGNED if flags & SYN and other.next_seq == UNALIGNED else None
-    if flags & SYN and other.early is not None and other.hole() <= 0:
+    if flags & SYN and other.early is not None and other.early.head.ack == UNALIGNED:
         if ack == other.first:
-            other.counts.duplicate += other.drop_held()  # not taken: they are sent again
+            other.refuse_head()  # not taken: they are sent again, or others are
         else:
             other.drain(items, ts, None, forced=True)
     if other.next_seq == UNALIGNED and direction == Direction.REQUEST:

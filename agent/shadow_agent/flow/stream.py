@@ -157,6 +157,19 @@ class Stream:
         self.fin = None
         return [End(self.direction, kind, ts, by)]
 
+    def refuse_head(self) -> None:
+        """The first of what waits was not taken by the receiver."""
+        early = self.early
+        if early is None:
+            return
+        head = early.head
+        early.cost -= len(head.payload) + HELD_OVERHEAD
+        early.drop(1)
+        self.counts.held -= head.packets
+        self.counts.duplicate += head.packets
+        if not len(early):
+            self.early = None
+
     def drop_held(self) -> int:
         """Forgets what is held; returns how many packets that were."""
         packets = sum(item.packets for item in self.early) if self.early is not None else 0
@@ -236,4 +249,4 @@ class Stream:
 
 def _is_ahead(ack: int, peer: int) -> bool:
     """Whether `ack` covers bytes that the peer has not delivered; a wild one proves nothing."""
-    return peer == UNALIGNED or 0 < diff(ack, peer) <= WINDOW
+    return peer == UNALIGNED or (ack != UNALIGNED and 0 < diff(ack, peer) <= WINDOW)

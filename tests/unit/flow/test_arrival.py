@@ -179,6 +179,17 @@ def test_fast_open_data_that_were_refused_are_nobodys(causal: bool) -> None:
     assert payload(items, 1) == RESPONSE
 
 
+@pytest.mark.parametrize("again", [1, 2])
+def test_a_late_handshake_drops_nothing(again: int) -> None:
+    """In a file the SYN+ACK may come, or come again, while data wait for what they acknowledge."""
+    wire, target = Wire(), table(acks_prove_loss=False)
+    syn, syn_ack = wire.open()
+    first, answer, second = wire.client(REQUEST), wire.server(RESPONSE), wire.client(GET % 2)
+    items = push(target, syn, first, second, *[syn_ack] * again, answer)
+    assert payload(items, 0) == REQUEST + GET % 2
+    assert payload(items, 1) == RESPONSE
+
+
 def test_fast_open_data_whose_handshake_was_lost() -> None:
     """What follows them shows that they were taken."""
     wire, target = Wire(), table()
