@@ -120,6 +120,7 @@ class Assembler:
                 self.exchanges,
                 self.budget,
                 joined=not flow.opened,
+                first=flow.response.first if flow.opened else None,
             )
             for item in items:
                 if item.direction == Direction.REQUEST:

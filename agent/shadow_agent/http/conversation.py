@@ -39,13 +39,22 @@ class Conversation:
         budget: Budget | None = None,
         *,
         joined: bool = False,
+        first: int | None = None,
     ) -> None:
         """A conversation in which nothing was said; `ids` numbers a worker's exchanges.
 
-        `joined` in mid-connection: what came before was not seen.
+        `joined` in mid-connection: what came before was not seen. `first`: sequence number of the
+        service's first byte, where the handshake told it.
         """
         self.pairing = Pairing(
-            key, ids, limits, requests, exchanges, budget or Budget(limits), joined=joined
+            key,
+            ids,
+            limits,
+            requests,
+            exchanges,
+            budget or Budget(limits),
+            joined=joined,
+            first=first,
         )
         self._requests: RequestStream | PreambleStream = RequestStream(limits, self.pairing)
         self._responses = ResponseStream(limits, self.pairing)

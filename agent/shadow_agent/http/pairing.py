@@ -45,9 +45,9 @@ _new = tuple.__new__
 class Pairing:
     """The open exchanges of one flow in order; both message streams of the flow share it."""
 
-    __slots__ = ("_ids", "_joined", "_limits", "_pipelines", "_session", "budget", "events",
-                 "exchanges", "held", "holding_since", "key", "listed", "lost", "open", "origin",
-                 "over", "requests", "skipped")  # fmt: skip
+    __slots__ = ("_ids", "_joined", "_last_ack", "_limits", "_pipelines", "_session", "budget",
+                 "events", "exchanges", "held", "holding_since", "key", "listed", "lost", "missing",
+                 "open", "origin", "over", "requests", "skipped")  # fmt: skip
 
     def __init__(
         self,
@@ -59,14 +59,19 @@ class Pairing:
         budget: Budget,
         *,
         joined: bool,
+        first: int | None = None,
     ) -> None:
-        """No exchange is open; `joined` in mid-connection, what came before was not seen."""
+        """No exchange is open; `joined` in mid-connection, what came before was not seen.
+
+        `first`: sequence number of the service's first byte, where the handshake told it.
+        """
         self.requests = requests
         self.exchanges = exchanges
         self.events: list[Event] = []
         self.open: list[Exchange] = []  # oldest first
         self.lost = False  # it is not known which response comes next
         self.skipped = False  # response bytes were passed over since requests went missing
+        self.missing = False  # framing of requests was lost, and no request has begun since
         self.over = False  # the flow is not HTTP/1 any more
         self.origin: Origin | None = None  # what a PROXY preamble said
         self.budget = budget
@@ -74,6 +79,7 @@ class Pairing:
         self.holding_since = 0  # ns; valid while `held`
         self.listed = False  # the budget knows of it
         self._joined = joined
+        self._last_ack = first  # of the request before: how far its client had read
         self.key = key
         self._ids = ids
         self._limits = limits
@@ -110,6 +116,11 @@ class Pairing:
             budget.held += cost
             if budget.held > budget.limit:
                 budget.pressed = True
+        if missing and ack == self._last_ack:
+            # What is missing was sent before any answer to it: this client does not wait.
+            self._pipelines = True
+        self._last_ack = ack
+        self.missing = False
         if missing or self._joined:
             exchange.unsure = True
             exchange.provable = not missing or (self.lost and self.skipped)
@@ -126,6 +137,10 @@ class Pairing:
             first = self.open[0]
             if not first.unsure or self._proves(first, item, seq):
                 return first
+        if self.missing and not self.open:
+            # It answers a request that was lost together with the end of another.
+            self.missing = False
+            self.requests.unexplained_gaps += 1
         self.lost = self.skipped = True
         if self._pipelines:
             self.give_up_all(Unanswered.GAP)

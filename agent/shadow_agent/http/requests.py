@@ -27,6 +27,7 @@ _OUTCOMES = {
 }
 SHORTEST_REQUEST = len(b"GET / HTTP/1.0\r\n\r\n")
 _COMPLETE = RequestOutcome.COMPLETE
+_VERSION = b" HTTP/1."  # at the end of every request line
 _new = tuple.__new__  # see pairing
 
 
@@ -62,8 +63,11 @@ class RequestStream(MessageStream):
         if self._tunnelled(item):
             return False
         if not starts_request(item.payload):
+            # What is passed over may be the rest of a body, or hold requests that begin in the
+            # midst of a segment: those are not read, but counted.
+            hidden = item.payload.count(_VERSION)
+            self._pairing.requests.unexplained_gaps += hidden or small
             if small:
-                self._pairing.requests.unexplained_gaps += 1
                 self._missing = True
                 self._pairing.skipped = False
             return False
@@ -181,11 +185,13 @@ class RequestStream(MessageStream):
     def _break(self, cause: Cause) -> None:
         if self._phase is Phase.OVER:
             return
+        explained = cause is Cause.GAP and self._phase in (Phase.HEAD, Phase.BODY)
         if self._phase is Phase.START and cause is Cause.GAP:
             self._pairing.requests.unexplained_gaps += 1
         elif self._phase is not Phase.LOST and not self._damaged:
             self._end_request(_OUTCOMES[cause])
         self._missing = True
+        self._pairing.missing = explained
         self._pairing.skipped = False
         self._phase = Phase.LOST
         self._drop()

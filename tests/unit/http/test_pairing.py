@@ -12,6 +12,7 @@ from shadow_agent.http.exchange import Exchange, ExchangeEnded, FlowUpgraded, Li
 from shadow_agent.http.head import RequestHead
 from shadow_agent.http.pairing import Pairing
 from shadow_agent.telemetry.reasons import NotHttp, Unanswered
+from tests.property.wire import GET, Wire, assembler, begun, drive, response
 
 KEY = flow_key("192.0.2.1", 1, "192.0.2.2", 80)
 HEAD = RequestHead(b"", "GET", b"/", "1.1")
@@ -137,3 +138,29 @@ def test_handing_over_happens_once() -> None:
     assert exchange.unanswered is Unanswered.UPGRADED
     assert target.events[-1] == FlowUpgraded(NotHttp.UPGRADED)
     assert len(target.events) == 3
+
+
+def test_pipelining_that_was_itself_lost_proves_nothing() -> None:
+    """Of two requests sent at once the first is lost to us: their answers are not told apart."""
+    wire, target = Wire(), assembler()
+    opening = wire.open()
+    wire.client(GET % 1)  # lost
+    second = wire.client(GET % 2)
+    answers = [wire.server(response(b"1"))]
+    third = wire.client(GET % 3)  # sent with the first answer in hand, before the second
+    answers.append(wire.server(response(b"2")))
+    answers.append(wire.server(response(b"3")))
+    events = drive(target, [*opening, second, answers[0], third, *answers[1:]])
+    events += target.expire(wire.now + 10**10)
+    assert [exchange.response_body for exchange in begun(events) if exchange.answered] == []
+
+
+def test_an_answer_that_nobody_asked_for_names_a_lost_request() -> None:
+    """One packet held the end of a chunked body and the whole next request."""
+    wire, target = Wire(), assembler()
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello"
+    opening, first = wire.open(), wire.client(head)
+    wire.client(b"\r\n0\r\n\r\n" + GET % 1)  # lost
+    drive(target, [*opening, first, wire.server(response(b"0")), wire.server(response(b"1"))])
+    assert target.requests.gap == 1
+    assert target.requests.unexplained_gaps == 1

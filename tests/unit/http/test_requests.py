@@ -169,3 +169,13 @@ def test_a_tunnels_bytes_are_never_read_as_requests() -> None:
     events = drive(target, [wire.server(response(status=403)), wire.client(GET % 2)])
     assert [exchange.target for exchange in begun(events)] == [b"/2"]
     assert target.requests.unexplained_gaps == 1  # had it been a request, it was lost
+
+
+def test_requests_that_nobody_can_tell_from_a_body_are_lost_by_name() -> None:
+    """A gap breaks a chunked body's framing; what is pipelined behind it begins in mid-segment."""
+    wire, target = Wire(), assembler()
+    segments = [*wire.open(), wire.client(CHUNKED + b"5\r\nhello\r\n5", cut=3)]
+    segments += [wire.client(b"\r\nworld\r\n0\r\n\r\n" + GET % 1 + GET % 2), wire.client(GET % 3)]
+    assert [exchange.target for exchange in begun(drive(target, segments))] == [b"/", b"/3"]
+    assert target.requests.gap == 1
+    assert target.requests.unexplained_gaps == 2
