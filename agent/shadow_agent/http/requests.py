@@ -34,8 +34,8 @@ _new = tuple.__new__  # see pairing
 class RequestStream(MessageStream):
     """Counts each request from its first byte to its outcome, and begins its exchange."""
 
-    __slots__ = ("_exchange", "_missing", "_pairing", "_small_gap", "_start_ack", "_start_seq",
-                 "_started_ts", "_tunnel")  # fmt: skip
+    __slots__ = ("_exchange", "_gapped", "_missing", "_pairing", "_small_gap", "_start_ack",
+                 "_start_seq", "_started_ts", "_tunnel")  # fmt: skip
 
     def __init__(self, limits: Limits, pairing: Pairing) -> None:
         """A stream that stands between two requests."""
@@ -46,6 +46,7 @@ class RequestStream(MessageStream):
         self._start_seq = 0
         self._start_ack = 0
         self._missing = False  # requests may be missing before the next one
+        self._gapped = False  # framing was lost to a gap, not to what was sent
         self._small_gap = False  # between two requests, too short for one
         self._tunnel: Exchange | None = None  # a CONNECT: what follows it is not ours to read yet
 
@@ -65,7 +66,7 @@ class RequestStream(MessageStream):
         if not starts_request(item.payload):
             # What is passed over may be the rest of a body, or hold requests that begin in the
             # midst of a segment: those are not read, but counted.
-            hidden = item.payload.count(_VERSION)
+            hidden = item.payload.count(_VERSION) if self._gapped else 0
             self._pairing.requests.unexplained_gaps += hidden or small
             if small:
                 self._missing = True
@@ -192,6 +193,7 @@ class RequestStream(MessageStream):
             self._end_request(_OUTCOMES[cause])
         self._missing = True
         self._pairing.missing = explained
+        self._gapped = cause is Cause.GAP
         self._pairing.skipped = False
         self._phase = Phase.LOST
         self._drop()
