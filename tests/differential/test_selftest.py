@@ -79,13 +79,13 @@ def test_nothing_stays_behind(number: signal.Signals, tmp_path: Path) -> None:
 
 
 def test_not_root() -> None:
-    """Exit code 3 and one line with the fix."""
+    """Exit code 3 and one line with the fix.
+
+    In a user namespace of its own it is nobody, and still may read a clone under a closed home.
+    """
     done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--clear-groups", *COMMAND],
-        capture_output=True, text=True, check=False, cwd="/",
-    )  # fmt: skip
-    if "No module" in done.stderr or "Permission" in done.stderr:
-        pytest.skip("the clone lies under a closed home")
+        ["unshare", "--user", *COMMAND], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert "run as root" in line
