@@ -1,10 +1,13 @@
 """A TCP connection on paper: segments as a capture would show them, for tests of flow and http."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import FlowLimits
+from shadow_agent.flow.items import Item
 from shadow_agent.flow.segment import ACK, FIN, RST, SYN, Segment, flow_key
+from shadow_agent.flow.table import FlowTable
 from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.http.exchange import Event, Exchange, ExchangeEnded, Limits, RequestHeadSeen
@@ -71,6 +74,22 @@ def assembler(flow: FlowLimits | None = None, limits: Limits | None = None) -> A
     return Assembler(
         flow or FlowLimits(), limits or Limits(), SegmentCounts(), RequestCounts(), ExchangeCounts()
     )
+
+
+def flow_table(**limits: Any) -> FlowTable[object]:
+    """One with counts of its own."""
+    return FlowTable(FlowLimits(**limits), SegmentCounts())
+
+
+def push(target: FlowTable[object], *segments: Segment) -> list[Item]:
+    """The items of all of them; whoever has items gets a conversation."""
+    items: list[Item] = []
+    for segment in segments:
+        flow, some = target.push(segment)
+        if flow is not None and some:
+            flow.conversation = flow
+        items += some
+    return items
 
 
 def drive(target: Assembler, segments: Iterable[Segment]) -> list[Event]:

@@ -45,9 +45,28 @@ _new = tuple.__new__
 class Pairing:
     """The open exchanges of one flow in order; both message streams of the flow share it."""
 
-    __slots__ = ("_ids", "_joined", "_last_ack", "_limits", "_pipelines", "_session", "budget",
-                 "events", "exchanges", "held", "holding_since", "key", "listed", "lost", "missing",
-                 "open", "origin", "over", "requests", "skipped")  # fmt: skip
+    __slots__ = (
+        "_ids",
+        "_joined",
+        "_last_ack",
+        "_limits",
+        "_pipelines",
+        "_session",
+        "budget",
+        "events",
+        "exchanges",
+        "held",
+        "hiding",
+        "holding_since",
+        "key",
+        "listed",
+        "lost",
+        "open",
+        "origin",
+        "over",
+        "requests",
+        "skipped",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -71,7 +90,7 @@ class Pairing:
         self.open: list[Exchange] = []  # oldest first
         self.lost = False  # it is not known which response comes next
         self.skipped = False  # response bytes were passed over since requests went missing
-        self.missing = False  # framing of requests was lost, and no request has begun since
+        self.hiding = False  # framing of requests was lost, and no request has begun since
         self.over = False  # the flow is not HTTP/1 any more
         self.origin: Origin | None = None  # what a PROXY preamble said
         self.budget = budget
@@ -120,7 +139,7 @@ class Pairing:
             # What is missing was sent before any answer to it: this client does not wait.
             self._pipelines = True
         self._last_ack = ack
-        self.missing = False
+        self.hiding = False
         if missing or self._joined:
             exchange.unsure = True
             exchange.provable = not missing or (self.lost and self.skipped)
@@ -137,9 +156,9 @@ class Pairing:
             first = self.open[0]
             if not first.unsure or self._proves(first, item, seq):
                 return first
-        if self.missing and not self.open:
+        if self.hiding and not self.open:
             # It answers a request that was lost together with the end of another.
-            self.missing = False
+            self.hiding = False
             self.requests.unexplained_gaps += 1
         self.lost = self.skipped = True
         if self._pipelines:

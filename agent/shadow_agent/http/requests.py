@@ -192,7 +192,7 @@ class RequestStream(MessageStream):
         elif self._phase is not Phase.LOST and not self._damaged:
             self._end_request(_OUTCOMES[cause])
         self._missing = True
-        self._pairing.missing = explained
+        self._pairing.hiding = explained
         self._gapped = cause is Cause.GAP
         self._pairing.skipped = False
         self._phase = Phase.LOST

@@ -1,35 +1,16 @@
 """What can befall a connection, one case each: the table in docs names them."""
 
 import random
-from typing import Any
 
 import pytest
 
-from shadow_agent.flow.counts import SegmentCounts
-from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
-from shadow_agent.flow.segment import ACK, FIN, RST, SYN, URG, Segment, split_urgent
-from shadow_agent.flow.table import FlowTable
-from tests.property.wire import GET, Wire, response
+from shadow_agent.flow.segment import ACK, FIN, RST, SYN, URG, split_urgent
+from tests.property.wire import GET, Wire, push, response
+from tests.property.wire import flow_table as table
 
 REQUEST = GET % 1
 RESPONSE = response(b"ok")
-
-
-def table(**limits: Any) -> FlowTable[object]:
-    """One with counts of its own."""
-    return FlowTable(FlowLimits(**limits), SegmentCounts())
-
-
-def push(target: FlowTable[object], *segments: Segment) -> list[Item]:
-    """The items of all of them."""
-    items: list[Item] = []
-    for segment in segments:
-        flow, some = target.push(segment)
-        if flow is not None and some:
-            flow.conversation = flow
-        items += some
-    return items
 
 
 def payload(items: list[Item], direction: int) -> bytes:

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from shadow_agent.flow.counts import SegmentCounts
-from shadow_agent.flow.flow import NEITHER, FlowLimits
+from shadow_agent.flow.flow import NEITHER
 from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
-from shadow_agent.flow.segment import ACK, FIN, Segment
+from shadow_agent.flow.segment import ACK, FIN
 from shadow_agent.flow.table import FlowTable
-from tests.property.wire import GET, Wire, response
+from tests.property.wire import GET, Wire, flow_table, push, response
 
 REQUEST = GET % 1
 RESPONSE = response(b"ok")
@@ -15,18 +14,7 @@ RESPONSE = response(b"ok")
 
 def table(**limits: Any) -> FlowTable[object]:
     """For a file."""
-    return FlowTable(FlowLimits(acks_prove_loss=False, **limits), SegmentCounts())
-
-
-def push(target: FlowTable[object], *segments: Segment) -> list[Item]:
-    """The items of all of them."""
-    items: list[Item] = []
-    for segment in segments:
-        flow, some = target.push(segment)
-        if flow is not None and some:
-            flow.conversation = flow
-        items += some
-    return items
+    return flow_table(acks_prove_loss=False, **limits)
 
 
 def sketch(items: list[Item]) -> str:

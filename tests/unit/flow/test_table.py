@@ -1,32 +1,12 @@
 """Flows opened, joined, held, limited, ended."""
 
-from typing import Any
-
-from shadow_agent.flow.counts import SegmentCounts
-from shadow_agent.flow.flow import FlowLimits
-from shadow_agent.flow.items import Data, End, EndKind, Gap, Item
-from shadow_agent.flow.segment import ACK, RST, SYN, Segment
-from shadow_agent.flow.table import FlowTable
-from tests.property.wire import GET, Wire, response
+from shadow_agent.flow.items import Data, End, EndKind, Gap
+from shadow_agent.flow.segment import ACK, RST, SYN
+from tests.property.wire import GET, Wire, push, response
+from tests.property.wire import flow_table as table
 
 REQUEST = GET % 1
 RESPONSE = response(b"ok")
-
-
-def table(**limits: Any) -> FlowTable[object]:
-    """One with counts of its own."""
-    return FlowTable(FlowLimits(**limits), SegmentCounts())
-
-
-def push(target: FlowTable[object], *segments: Segment) -> list[Item]:
-    """The items of all of them; whoever has items gets a conversation."""
-    items: list[Item] = []
-    for segment in segments:
-        flow, some = target.push(segment)
-        if flow is not None and some:
-            flow.conversation = flow
-        items += some
-    return items
 
 
 def test_a_handshake_aligns_both_directions() -> None:
