@@ -115,7 +115,9 @@ def test_interrupted_anywhere_leaves_nothing(
     demo.wait_for(stage)
     time.sleep(random.uniform(0, longest))
     demo.process.send_signal(number)
-    assert demo.end() == 128 + number, demo.text
+    status = demo.end()
+    if "is gone again" not in demo.text:  # or else it came when nothing was left to stop
+        assert status == 128 + number, demo.text
     assert "Traceback" not in demo.text
     assert demo.left() == []
 

@@ -58,8 +58,8 @@ class Deferred:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is _raise else handler)
-        # Ctrl-C pressed twice, or SIGTERM after it: delivered now, with nothing left to clean.
+            signal.signal(number, handler)
+        # Delivered now: not by default, whoever unwinds has more to end than this block.
         for pending in self._pending[:1]:
             signal.raise_signal(pending)
 

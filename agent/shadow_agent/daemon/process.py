@@ -47,16 +47,19 @@ def close_all_but(keep: Collection[int]) -> None:
     os.closerange(start, limit if limit != resource.RLIM_INFINITY else 1 << 20)
 
 
-def allow_files(count: int) -> None:
-    """Raise the limit on open files so that ``count`` sockets fit. Raises HostError."""
+def allow_files(
+    count: int,
+    who: str = "limits.max-connections",
+    fix: str = "lower it, or raise the hard limit (LimitNOFILE=, ulimit -Hn)",
+) -> None:
+    """Raise the limit on open files so that ``count`` fit, as ``who`` needs. Raises HostError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < count:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(hard, count)))
         except (OSError, ValueError) as exc:
             raise HostError(
-                f"this process may open {hard} files, limits.max-connections needs {count}",
-                "lower it, or raise the hard limit (LimitNOFILE=, ulimit -Hn)",
+                f"this process may open {hard} files, {who} needs {count}", fix
             ) from exc
 
 

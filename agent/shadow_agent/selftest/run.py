@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from types import FrameType
 from typing import Final, Never
 
 from shadow_agent import __version__
+from shadow_agent.daemon.process import allow_files
 from shadow_agent.errors import HostError
 from shadow_agent.flow.segment import SYN, Segment
 from shadow_agent.kernel import bpf, features
@@ -38,7 +38,7 @@ def run(seed: int, connections: int) -> Report:
     Raises HostError with the fix where this host or this user cannot.
     """
     check_host()
-    allow_files()
+    allow_files(FILES, "the selftest", "raise the hard limit (ulimit -Hn)")
     began = time.monotonic()
     try:
         with _terminated_as_interrupt(), _statistics() as counted, Bed() as bed:
@@ -62,20 +62,6 @@ def check_host(device: Path = Path(DEVICE)) -> None:
     for found in features.findings():
         if found.ok is False:
             raise HostError(f"{found.name}: {found.detail}", found.fix)
-
-
-def allow_files() -> None:
-    """Raise the limit on open files if it is too low. Raises HostError."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= FILES:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, max(hard, FILES)))
-    except (OSError, ValueError) as error:
-        raise HostError(
-            f"this process may open {hard} files, the selftest needs {FILES}",
-            "raise the hard limit (ulimit -Hn)",
-        ) from error
 
 
 def withhold(segments: list[Segment], share: float, seed: int) -> list[Segment]:

@@ -116,7 +116,7 @@ def test_privileges_are_dropped_for_good() -> None:
 
     def work() -> list[object]:
         drop_privileges(NOBODY)
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         try:
             os.setuid(0)

@@ -42,21 +42,16 @@ def test_no_bpf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_too_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is raised, or who cannot raise it is told; a high one is left alone."""
-    limits = [(40, 40)]
-    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
-    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair))
-    run.allow_files()
-    run.allow_files()
-    assert limits == [(40, 40), (run.FILES, run.FILES)]
+    """Said before a namespace is made: accepting a connection would wait for ever."""
 
     def refuse(_: int, pair: tuple[int, int]) -> None:
         raise ValueError("not allowed to raise maximum limit")
 
+    monkeypatch.setattr(run, "check_host", lambda: None)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, 60))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    limits.append((40, 60))
     with pytest.raises(HostError, match=r"may open 60 files, .* needs 512; raise the hard limit"):
-        run.allow_files()
+        run.run(1, 1)
 
 
 def test_withhold() -> None:
