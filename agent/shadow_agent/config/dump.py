@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from shadow_agent.config.keys import KEYS, LIMITS
-from shadow_agent.config.model import Config, SessionKey, ShadowUrl, endpoint
+from shadow_agent.config.keys import KEYS, ROWS, SECTIONS, Key
+from shadow_agent.config.model import Config, endpoint
 
 
 def as_dict(config: Config) -> dict[str, Any]:
     """By key of the file, in values that JSON and TOML have; what is not set is absent."""
+    found = _keys(config, KEYS)
+    for name, section in SECTIONS.items():
+        found[name] = _keys(getattr(config, section.field), section.keys)
+    for name, rows in ROWS.items():
+        made = getattr(config, rows.field)
+        if made:
+            found[name] = [_keys(row, rows.keys) for row in made]
+    return found
+
+
+def as_toml(config: Config) -> str:
+    """A file that loads to the same Config, with what is not set as a comment."""
+    found = as_dict(config)
+    lines = _lines(found, KEYS)
+    for name, section in SECTIONS.items():
+        lines += ["", f"[{name}]", *_lines(found[name], section.keys)]
+    for name, rows in ROWS.items():
+        for row in found.get(name, []):
+            given = {key: rows.keys[key] for key in row}
+            lines += ["", f"[[{name}]]", *_lines(row, given)]
+    return "\n".join(lines) + "\n"
+
+
+def _keys(made: object, keys: Mapping[str, Key]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, key in sorted(KEYS.items()):
-        value = getattr(config, key.field)
-        if key.field == "methods":
+    for name, key in sorted(keys.items()):
+        value = getattr(made, key.field)
+        if key.field == "methods" and isinstance(made, Config):
             found[name] = "all" if value is None else sorted(value)
         elif key.field == "metrics" and value is not None:
             found[name] = endpoint(*value)
@@ -25,29 +48,24 @@ def as_dict(config: Config) -> dict[str, Any]:
             found[name] = "max"
         elif value is not None:
             found[name] = _plain(value)
-    limits = asdict(config.limits)
-    found["limits"] = {name: limits[key.field] for name, key in sorted(LIMITS.items())}
     return found
 
 
-def as_toml(config: Config) -> str:
-    """A file that loads to the same Config, with what is not set as a comment."""
-    found = as_dict(config)
-    limits = found.pop("limits")
-    lines = [
+def _lines(found: Mapping[str, Any], keys: Mapping[str, Key]) -> list[str]:
+    return [
         f"{name} = {_toml(found[name])}" if name in found else f"# {name} is not set"
-        for name in sorted(KEYS)
+        for name in sorted(keys)
     ]
-    lines += ["", "[limits]", *(f"{name} = {_toml(value)}" for name, value in limits.items())]
-    return "\n".join(lines) + "\n"
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    if isinstance(value, Path | SessionKey | ShadowUrl):
-        return str(value)
-    return value
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(_plain(one) for one in value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)
 
 
 def _toml(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""The configuration file: TOML with a key per flag, ``[limits]`` and ``[target.NAME]`` tables.
+"""The configuration file: TOML with a key per flag, a table per section, and ``[target.NAME]``.
 
-All of it is checked when it is read, also the tables of targets nobody chose today: a slip of the
-pen should show on the day it is written.
+A target's table takes what the file itself takes. All of it is checked when it is read, also the
+tables of targets nobody chose today: a slip of the pen should show on the day it is written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from shadow_agent.config import parse
-from shadow_agent.config.keys import KEYS, LIMITS, convert, find
+from shadow_agent.config.keys import KEYS, ROWS, SECTIONS, Key, Rows, convert, find
+from shadow_agent.config.position import Position
 from shadow_agent.errors import UsageError
 
 _MAX_BYTES: Final = 1 << 20
@@ -23,14 +24,21 @@ _TARGET_KEYS: Final = {name: key for name, key in KEYS.items() if name != "targe
 
 
 class Settings(NamedTuple):
-    """Converted values by field of Config and of Limits; what is not given is absent."""
+    """Converted values by field of Config, and of each section; what is not given is absent."""
 
     values: Mapping[str, Any]
-    limits: Mapping[str, Any]
+    sections: Mapping[str, Mapping[str, Any]]
 
     def over(self, other: Settings) -> Settings:
-        """These settings, and the other's where these say nothing."""
-        return Settings({**other.values, **self.values}, {**other.limits, **self.limits})
+        """These settings, and the other's where these say nothing; rows are not mixed."""
+        names = {**other.sections, **self.sections}
+        return Settings(
+            {**other.values, **self.values},
+            {
+                name: {**other.sections.get(name, {}), **self.sections.get(name, {})}
+                for name in names
+            },
+        )
 
 
 class File(NamedTuple):
@@ -65,34 +73,64 @@ def read(path: Path | None) -> File:
         raise UsageError(
             f"{path}: not TOML: {error}", 'a line is KEY = "text" or a number'
         ) from error
+    position = Position(path, data.decode())
     targets = {}
     if isinstance(tree.get("target"), dict):
         for name, table in tree.pop("target").items():
-            targets[name] = _target(name, table, f"{path}: target.{name}")
-    return File(_settings(tree, f"{path}", KEYS), targets)
+            targets[name] = _target(name, table, position / "target" / name)
+    return File(_settings(tree, position, KEYS), targets)
 
 
-def _target(name: str, table: object, where: str) -> Settings:
+def _target(name: str, table: object, where: Position) -> Settings:
     try:
         parse.target(name)
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
-    if not isinstance(table, dict):
-        raise UsageError(f"{where}: not a table", f"write [target.{name}] and its keys below")
-    return _settings(table, where, _TARGET_KEYS)
+    return _settings(_table(table, where, f"[target.{name}]"), where, _TARGET_KEYS)
 
 
-def _settings(table: Mapping[str, object], where: str, keys: Mapping[str, Any]) -> Settings:
+def _settings(table: Mapping[str, object], where: Position, keys: Mapping[str, Key]) -> Settings:
     values = {}
-    limits = {}
+    sections = {}
     for written, value in table.items():
-        if written != "limits":
-            key = find(keys, written, where)
-            values[key.field] = convert(key, value, f"{where}: {written}")
-        elif not isinstance(value, dict):
-            raise UsageError(f"{where}: limits: not a table", "write [limits] and its keys below")
+        here = where / written
+        if written in SECTIONS:
+            section = SECTIONS[written]
+            inside = _table(value, here, f"[{written}]")
+            sections[section.field] = _values(inside, here, section.keys)
+        elif written in ROWS:
+            rows = ROWS[written]
+            values[rows.field] = _rows(rows, value, here, f"[[{written}]]")
         else:
-            for inner, number in value.items():
-                key = find(LIMITS, inner, f"{where}: limits")
-                limits[key.field] = convert(key, number, f"{where}: limits.{inner}")
-    return Settings(values, limits)
+            values.update(_values({written: value}, where, keys))
+    return Settings(values, sections)
+
+
+def _rows(rows: Rows, value: object, where: Position, header: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise UsageError(f"{where}: not an array of tables", f"write {header} above each")
+    made = []
+    for number, row in enumerate(value):
+        here = where / number
+        found = _values(_table(row, here, header), here, rows.keys)
+        try:
+            made.append(rows.make(**found))
+        except ValueError as error:
+            raise UsageError(f"{here}: {error}") from error
+    return tuple(made)
+
+
+def _table(value: object, where: Position, header: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: not a table", f"write {header} and its keys below")
+    return value
+
+
+def _values(
+    table: Mapping[str, object], where: Position, keys: Mapping[str, Key]
+) -> dict[str, Any]:
+    found = {}
+    for written, value in table.items():
+        key = find(keys, written, where.of(written))
+        found[key.field] = convert(key, value, where / written)
+    return found

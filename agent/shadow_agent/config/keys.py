@@ -50,6 +50,22 @@ KEYS: Final[Mapping[str, Key]] = {
 }
 
 
+class Section(NamedTuple):
+    """A table ``[NAME]``: the field of Config that it fills, of which class, and its keys."""
+
+    field: str
+    make: Callable[..., Any]
+    keys: Mapping[str, Key]
+
+
+class Rows(NamedTuple):
+    """An array of tables ``[[NAME]]``: the field of Config, what makes a row, and its keys."""
+
+    field: str
+    make: Callable[..., Any]  # of converted values by keyword; raises ValueError
+    keys: Mapping[str, Key]
+
+
 def _limit(name: str) -> Callable[[object], Any]:
     if name == "ring_bytes":
         return parse.ring_size
@@ -61,7 +77,11 @@ LIMITS: Final[Mapping[str, Key]] = {
 }
 
 
-def find(keys: Mapping[str, Key], written: str, where: str) -> Key:
+SECTIONS: Final[Mapping[str, Section]] = {"limits": Section("limits", Limits, LIMITS)}
+ROWS: Final[Mapping[str, Rows]] = {}
+
+
+def find(keys: Mapping[str, Key], written: str, where: object) -> Key:
     """The key that was written, in ``keys``. Raises UsageError that names the nearest one."""
     key = keys.get(written.replace("_", "-"))
     if key is not None:
@@ -71,7 +91,7 @@ def find(keys: Mapping[str, Key], written: str, where: str) -> Key:
     raise UsageError(f"{where}: unknown key {written}", fix)
 
 
-def convert(key: Key, value: object, where: str) -> Any:
+def convert(key: Key, value: object, where: object) -> Any:
     """The value as its field holds it. Raises UsageError with ``where`` in front of the reason."""
     try:
         return key.convert(value)

@@ -8,8 +8,8 @@ from typing import Final
 
 from shadow_agent.config import file, parse
 from shadow_agent.config.file import NOTHING, File, Settings
-from shadow_agent.config.keys import KEYS, convert, find
-from shadow_agent.config.model import Config, Limits
+from shadow_agent.config.keys import KEYS, SECTIONS, convert, find
+from shadow_agent.config.model import Config
 from shadow_agent.errors import UsageError
 
 _REQUIRED: Final = {"interfaces": "iface", "ports": "port", "shadow": "shadow"}
@@ -38,7 +38,10 @@ def load(
         values.update(interfaces=(), ports=values.get("ports", ()))
         values.setdefault("target", parse.default_target((capture,), values["ports"]))
     values.setdefault("target", parse.default_target(values["interfaces"], values["ports"]))
-    config = Config(**values, limits=Limits(**settings.limits))
+    sections = {
+        one.field: one.make(**settings.sections.get(one.field, {})) for one in SECTIONS.values()
+    }
+    config = Config(**values, **sections)
     _check_together(config)
     return config
 

@@ -63,7 +63,7 @@ class Places:
             for w in self._watched
         )
 
-    def tick(self) -> None:
+    def tick(self, _now: float) -> None:
         """Try again what could not be attached, and look once more after a burst of changes."""
         if self._unseen or any(watched.gone_at is not None for watched in self._watched):
             self._look()

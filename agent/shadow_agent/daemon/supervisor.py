@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rich.console import Console
 
@@ -28,6 +28,7 @@ from shadow_agent.daemon.control import Answer, ControlServer
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.log import open_log
 from shadow_agent.daemon.metrics import MetricsChild
+from shadow_agent.daemon.operator import Operator
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.plan import Plan, make_plan
 from shadow_agent.daemon.process import allow_files
@@ -49,6 +50,13 @@ _SHOW_S: Final = 0.5
 _METRICS_S: Final = 1.0
 # Files a worker needs beside one per shadow connection.
 _SPARE_FILES: Final = 256
+
+
+class Watch(Protocol):
+    """What looks after something four times a second."""
+
+    def tick(self, now: float) -> None:
+        """``now`` is CLOCK_MONOTONIC, seconds."""
 
 
 def run(config: Config) -> ExitCode:
@@ -124,6 +132,8 @@ class Supervisor:
             loader=str(self._tap.loader),
         )
         self._account = Account(run, self._tap, self._books, self._fleet, self._places)
+        self._operator = Operator(self._account, self._tap.control, folder, self._note)
+        self._watches: list[Watch] = [self._fleet, self._control, self._places]
         for warning in plan.warnings:
             self._say(warning)
 
@@ -168,9 +178,8 @@ class Supervisor:
 
     def _tick(self, now: float) -> None:
         self._tap.control.renew_lease(time.monotonic_ns())
-        self._fleet.tick(now)
-        self._control.tick(now)
-        self._places.tick()
+        for watch in self._watches:
+            watch.tick(now)
         config = self._config
         if config.duration_s is not None and self._account.age_s >= config.duration_s:
             self._stop = self._stop or "duration reached"
@@ -237,30 +246,11 @@ class Supervisor:
         self._stop = self._stop or signal.Signals(number).name
 
     def _command(self, command: dict[str, Any], answer: Answer) -> None:
-        match command:
-            case {"command": "status"}:
-                answer({"ok": True, **self._account.status()})
-            case {"command": "detach"}:
-                self._waiting.append(answer)
-                self._stop = self._stop or "detach"
-            case {"command": "sample", "fraction": float() | int() as fraction} if (
-                not isinstance(fraction, bool) and 0 <= fraction <= 1
-            ):
-                self._tap.control.set_sample(float(fraction))
-                answer({"ok": True, "sample": float(fraction)})
-            case {"command": "pause"}:
-                self._tap.control.set_paused(True)
-                answer({"ok": True, "paused": True})
-            case {"command": "resume"}:
-                self._tap.control.set_paused(False)
-                answer({"ok": True, "paused": self._account.state().paused})
-            case {"command": "epoch"}:
-                account = self._account
-                account.next_epoch(command.get("build"), command.get("shadow_build"))
-                self._note(self._folder.write_run(account.run))
-                answer({"ok": True, "epoch": account.run.epoch, "builds": account.run.builds})
-            case _:
-                answer({"ok": False, "error": "no such command, or its arguments are not right"})
+        if command["command"] == "detach":
+            self._waiting.append(answer)
+            self._stop = self._stop or "detach"
+        else:
+            answer(self._operator.obey(command))
 
     def _alert(self, text: str) -> None:
         self._account.alerts.append(text)

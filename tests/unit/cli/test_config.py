@@ -36,4 +36,4 @@ def test_a_mistake_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main([*FLAGS, "--config", str(path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == (f"shadow-agent: {path}: unknown key worker; did you mean workers?\n")
+    assert captured.err == (f"shadow-agent: {path}:1: unknown key worker; did you mean workers?\n")

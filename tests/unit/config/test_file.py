@@ -44,9 +44,9 @@ def test_tables_of_targets_and_limits(tmp_path: Path) -> None:
     )
     found = file.read(path)
     assert found.settings.values == {"interfaces": ("eth0",), "shadow_interface": "eth1"}
-    assert found.settings.limits == {"ring_bytes": 4096, "drain_s": 2.0}
+    assert found.settings.sections["limits"] == {"ring_bytes": 4096, "drain_s": 2.0}
     assert found.targets["web"].values == {"ports": (80, 81)}
-    assert found.targets["web"].limits == {"max_queue": 3}
+    assert found.targets["web"].sections["limits"] == {"max_queue": 3}
     assert found.targets["a.limits"].values == {"sample": 0.5}
     assert found.targets["empty"] == file.NOTHING
 
@@ -59,27 +59,30 @@ def test_a_target_may_be_named_without_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("ifce = 'eth0'", "{}: unknown key ifce; did you mean iface?"),
-        ("config = 'x'", "{}: unknown key config; the keys are allow-"),
-        ("port = '80'", "{}: port: '80' is not a whole number; write it without quotes"),
-        ("json = 1", "{}: json: 1 is not true or false"),
-        ("sample = true", "{}: sample: True is not a number"),
-        ("limits = 5", "{}: limits: not a table; write [limits]"),
-        ("[limits]\nring_byte = 1", "{}: limits: unknown key ring_byte; did you mean ring-bytes?"),
-        ("[limits]\nring_bytes = 5000", "{}: limits.ring_bytes: 5000 is no power of two"),
-        ("[limits]\nhold_s = 1e300", "{}: limits.hold_s: 1e+300 is out of range; give seconds"),
+        ("ifce = 'eth0'", "{}:1: unknown key ifce; did you mean iface?"),
+        ("config = 'x'", "{}:1: unknown key config; the keys are allow-"),
+        ("port = '80'", "{}:1: port: '80' is not a whole number; write it without quotes"),
+        ("json = 1", "{}:1: json: 1 is not true or false"),
+        ("sample = true", "{}:1: sample: True is not a number"),
+        ("limits = 5", "{}:1: limits: not a table; write [limits]"),
+        (
+            "[limits]\nring_byte = 1",
+            "{}:2: limits: unknown key ring_byte; did you mean ring-bytes?",
+        ),
+        ("[limits]\nring_bytes = 5000", "{}:2: limits.ring_bytes: 5000 is no power"),
+        ("[limits]\nhold_s = 1e300", "{}:2: limits.hold_s: 1e+300 is out of range"),
         (
             f"[limits]\nmax_connections = {1 << 63}",
-            "{}: limits.max_connections: 9223372036854775808",
+            "{}:2: limits.max_connections: 9223372036854775808",
         ),
-        (f"requests = {1 << 64}", "{}: requests: 18446744073709551616 is out of range"),
-        ("[limits]\ndrain_s = 0", "{}: limits.drain_s: 0 is out of range"),
-        ("[target]\nweb = 3", "{}: target.web: not a table; write [target.web]"),
-        ("[target.'a b']\n", "{}: target.a b: 'a b' cannot be a name"),
-        ("[target.web]\nprt = 1", "{}: target.web: unknown key prt; did you mean port?"),
-        ("[target.web]\ntarget = 'x'", "{}: target.web: unknown key target"),
-        ("[target.web]\nworkers = 0", "{}: target.web: workers: 0 is out of range; give 1 to 16"),
-        ("target = 7", "{}: target: 7 is not a printable"),
+        (f"requests = {1 << 64}", "{}:1: requests: 18446744073709551616 is out of range"),
+        ("[limits]\ndrain_s = 0", "{}:2: limits.drain_s: 0 is out of range"),
+        ("[target]\nweb = 3", "{}:2: target.web: not a table; write [target.web]"),
+        ("[target.'a b']\n", "{}:1: target.a b: 'a b' cannot be a name"),
+        ("[target.web]\nprt = 1", "{}:2: target.web: unknown key prt; did you mean port?"),
+        ("[target.web]\ntarget = 'x'", "{}:2: target.web: unknown key target"),
+        ("[target.web]\nworkers = 0", "{}:2: target.web.workers: 0 is out of range; give 1 to 16"),
+        ("target = 7", "{}:1: target: 7 is not a printable"),
         ("iface eth0", "{}: not TOML: "),
         ("a = 1\na = 2", "{}: not TOML: "),
     ],
