@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from shadow_agent.daemon.account import Account
+from shadow_agent.daemon.dial import Dial, Who
 from shadow_agent.daemon.rundir import RunFolder
-from shadow_agent.kernel.control import ControlPage
 
 
 class Operator:
@@ -16,13 +16,13 @@ class Operator:
     def __init__(
         self,
         account: Account,
-        control: ControlPage,
+        dial: Dial,
         folder: RunFolder,
         note: Callable[[str | None], None],
     ) -> None:
         """``note`` gets what went wrong beside the command itself, or None."""
         self._account = account
-        self._control = control
+        self._dial = dial
         self._folder = folder
         self._note = note
 
@@ -34,14 +34,15 @@ class Operator:
             case {"command": "sample", "fraction": float() | int() as fraction} if (
                 not isinstance(fraction, bool) and 0 <= fraction <= 1
             ):
-                self._control.set_sample(float(fraction))
-                return {"ok": True, "sample": float(fraction)}
+                self._dial.share(Who.OPERATOR, float(fraction), "ctl sample")
+                return {"ok": True, "sample": float(fraction), "effective": self._dial.sample}
             case {"command": "pause"}:
-                self._control.set_paused(True)
+                self._dial.stop(Who.OPERATOR, "ctl pause")
                 return {"ok": True, "paused": True}
             case {"command": "resume"}:
-                self._control.set_paused(False)
-                return {"ok": True, "paused": self._account.state().paused}
+                self._dial.go(Who.OPERATOR, "ctl resume")
+                paused = self._account.state().paused
+                return {"ok": True, "paused": paused, "stopped": self._dial.stopped}
             case {"command": "epoch"}:
                 account = self._account
                 account.next_epoch(command.get("build"), command.get("shadow_build"))

@@ -25,6 +25,7 @@ from shadow_agent.daemon.account import Account
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.control import Answer, ControlServer
+from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.log import open_log
 from shadow_agent.daemon.metrics import MetricsChild
@@ -132,7 +133,8 @@ class Supervisor:
             loader=str(self._tap.loader),
         )
         self._account = Account(run, self._tap, self._books, self._fleet, self._places)
-        self._operator = Operator(self._account, self._tap.control, folder, self._note)
+        self._dial = Dial(self._tap.control, config.sample)
+        self._operator = Operator(self._account, self._dial, folder, self._note)
         self._watches: list[Watch] = [self._fleet, self._control, self._places]
         for warning in plan.warnings:
             self._say(warning)

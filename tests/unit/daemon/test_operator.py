@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from shadow_agent.daemon.account import Account
+from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.operator import Operator
 from shadow_agent.daemon.rundir import RunFolder
-from shadow_agent.kernel.control import ControlPage
 from shadow_agent.telemetry.run import Run
 
 
@@ -56,16 +56,18 @@ def fake() -> Fake:
 @pytest.fixture
 def operator(fake: Fake) -> Operator:
     """At work on it."""
-    return Operator(cast(Account, fake), cast(ControlPage, fake), cast(RunFolder, fake), fake.note)
+    return Operator(cast(Account, fake), Dial(fake, 1.0), cast(RunFolder, fake), fake.note)
 
 
 def test_commands(operator: Operator, fake: Fake) -> None:
     """Each does one thing, and answers with what is so now."""
     assert operator.obey({"command": "status"}) == {"ok": True, "target": "web"}
-    assert operator.obey({"command": "sample", "fraction": 0}) == {"ok": True, "sample": 0.0}
+    answer = {"ok": True, "sample": 0.0, "effective": 0.0}
+    assert operator.obey({"command": "sample", "fraction": 0}) == answer
     assert operator.obey({"command": "pause"})["ok"]
     # resumed by the operator, and paused by an alert: the answer says how it is
-    assert operator.obey({"command": "resume"}) == {"ok": True, "paused": True}
+    resumed = operator.obey({"command": "resume"})
+    assert resumed == {"ok": True, "paused": True, "stopped": {}}
     assert operator.obey({"command": "epoch", "build": "c"})["epoch"] == 1
     assert fake.done == [0.0, True, False, ("c", None)]
     assert fake.trouble == "disk full"
