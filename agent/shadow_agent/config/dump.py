@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from shadow_agent.config.keys import KEYS, ROWS, SECTIONS, Key
+from shadow_agent.config.key import Key
+from shadow_agent.config.keys import KEYS, ROWS, SECTIONS
 from shadow_agent.config.model import Config, endpoint
 
 
@@ -40,6 +41,8 @@ def _keys(made: object, keys: Mapping[str, Key]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, key in sorted(keys.items()):
         value = getattr(made, key.field)
+        if key.show is not None:
+            value = key.show(value)
         if key.field == "methods" and isinstance(made, Config):
             found[name] = "all" if value is None else sorted(value)
         elif key.field == "metrics" and value is not None:
@@ -61,6 +64,8 @@ def _lines(found: Mapping[str, Any], keys: Mapping[str, Key]) -> list[str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, frozenset):
         return sorted(_plain(one) for one in value)
     if value is None or isinstance(value, bool | int | float):
@@ -69,5 +74,10 @@ def _plain(value: Any) -> Any:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(name)} = {_toml(one)}" for name, one in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     # every string here is printable, for which TOML's basic strings are JSON's
     return json.dumps(value, ensure_ascii=False)

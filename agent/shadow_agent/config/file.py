@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from shadow_agent.config import parse
-from shadow_agent.config.keys import KEYS, ROWS, SECTIONS, Key, Rows, convert, find
+from shadow_agent.config.key import Key, RowError, Rows
+from shadow_agent.config.keys import KEYS, ROWS, SECTIONS, convert, find
 from shadow_agent.config.position import Position
 from shadow_agent.errors import UsageError
 
@@ -117,7 +118,10 @@ def _rows(rows: Rows, value: object, where: Position, header: str) -> tuple[Any,
             made.append(rows.make(**found))
         except ValueError as error:
             raise UsageError(f"{here}: {error}") from error
-    return tuple(made)
+    try:
+        return rows.together(tuple(made))
+    except RowError as error:
+        raise UsageError(f"{where / error.number}: {error}") from error
 
 
 def _table(value: object, where: Position, header: str) -> Mapping[str, object]:

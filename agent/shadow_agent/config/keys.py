@@ -8,19 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from shadow_agent.config import parse
+from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
 from shadow_agent.errors import UsageError
-
-
-class Key(NamedTuple):
-    """A key's field of Config and the function from what was written to what is meant."""
-
-    field: str
-    convert: Callable[[object], Any]
-
 
 KEYS: Final[Mapping[str, Key]] = {
     "allow-same-interface": Key("allow_same_interface", parse.flag),
@@ -48,22 +41,6 @@ KEYS: Final[Mapping[str, Key]] = {
     "user": Key("user", parse.text),
     "workers": Key("workers", parse.whole(1, parse.MAX_WORKERS)),
 }
-
-
-class Section(NamedTuple):
-    """A table ``[NAME]``: the field of Config that it fills, of which class, and its keys."""
-
-    field: str
-    make: Callable[..., Any]
-    keys: Mapping[str, Key]
-
-
-class Rows(NamedTuple):
-    """An array of tables ``[[NAME]]``: the field of Config, what makes a row, and its keys."""
-
-    field: str
-    make: Callable[..., Any]  # of converted values by keyword; raises ValueError
-    keys: Mapping[str, Key]
 
 
 def _limit(name: str) -> Callable[[object], Any]:
