@@ -9,7 +9,8 @@ from typing import Any
 
 from shadow_agent.config.key import Key
 from shadow_agent.config.keys import KEYS, ROWS, SECTIONS
-from shadow_agent.config.model import Config, endpoint
+from shadow_agent.config.model import Config
+from shadow_agent.config.values import endpoint
 
 
 def as_dict(config: Config) -> dict[str, Any]:

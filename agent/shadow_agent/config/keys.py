@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from shadow_agent.config import parse
+from shadow_agent.config.gate import GATE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
 from shadow_agent.errors import UsageError
@@ -54,7 +55,10 @@ LIMITS: Final[Mapping[str, Key]] = {
 }
 
 
-SECTIONS: Final[Mapping[str, Section]] = {"limits": Section("limits", Limits, LIMITS)}
+SECTIONS: Final[Mapping[str, Section]] = {
+    "gate": GATE,
+    "limits": Section("limits", Limits, LIMITS),
+}
 ROWS: Final[Mapping[str, Rows]] = {}
 
 

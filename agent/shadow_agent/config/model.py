@@ -6,50 +6,17 @@ Durations are in seconds, sizes in bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
+
+from shadow_agent.config.gate import Gate
+from shadow_agent.config.values import SessionKey, ShadowUrl
 
 LoaderName = Literal["auto", "libbpf", "bcc"]
 MechanismName = Literal["auto", "tcx", "clsact"]
 
 # Safe by RFC 9110: replaying them changes nothing in a service that keeps to it.
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowUrl:
-    """Where the candidate listens: a name or an address (IPv6 without brackets) and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """The URL as ``--shadow`` takes it."""
-        return f"http://{endpoint(self.host.replace('%', '%25'), self.port)}"
-
-
-class SessionKind(StrEnum):
-    """What holds the requests of one user together."""
-
-    # Requests of one production connection.
-    CONNECTION = "connection"
-    # Requests with the same value of a header.
-    HEADER = "header"
-    # Requests with the same value of a cookie.
-    COOKIE = "cookie"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionKey:
-    """How exchanges are told apart by session; ``name`` of the header or cookie, else empty."""
-
-    kind: SessionKind = SessionKind.CONNECTION
-    name: str = ""
-
-    def __str__(self) -> str:
-        """As the configuration takes it: ``connection``, ``header:X-User``, ``cookie:sid``."""
-        return f"{self.kind}:{self.name}" if self.name else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +93,9 @@ class Config:
     # None: ``shadow-agent`` if there is such a user, else ``nobody``; see ``unprivileged_user``.
     user: str | None = None
     runtime_dir: Path = Path("/run/shadow-agent")
-    session: SessionKey = SessionKey()
+    session: SessionKey = field(default_factory=SessionKey)
     production_build: str = "unknown"
     shadow_build: str = "unknown"
     limits: Limits = field(default_factory=Limits)
+    gate: Gate = field(default_factory=Gate)
     debug: bool = False
-
-
-def endpoint(host: str, port: int) -> str:
-    """``host:port``, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from shadow_agent.config.model import SessionKey, SessionKind, ShadowUrl
+from shadow_agent.config.values import SessionKey, SessionKind, ShadowUrl
 
 MAX_TARGET: Final = 64
 MAX_WORKERS: Final = 16

@@ -69,9 +69,9 @@ class Dial:
         return self._factor
 
     @property
-    def stopped(self) -> dict[Who, str]:
+    def stopped(self) -> dict[str, str]:
         """Who stands in the way of mirroring, and why."""
-        return dict(self._stopped)
+        return {who.value: why for who, why in self._stopped.items()}
 
     def share(self, who: Who, fraction: float, why: str) -> None:
         """The operator's or the gate's share of all flows."""

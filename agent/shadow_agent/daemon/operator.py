@@ -30,7 +30,7 @@ class Operator:
         """The answer to it; ``ok`` says whether it was understood."""
         match command:
             case {"command": "status"}:
-                return {"ok": True, **self._account.status()}
+                return {"ok": True, **self._account.status(), "stopped": self._dial.stopped}
             case {"command": "sample", "fraction": float() | int() as fraction} if (
                 not isinstance(fraction, bool) and 0 <= fraction <= 1
             ):

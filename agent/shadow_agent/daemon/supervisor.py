@@ -27,6 +27,7 @@ from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.control import Answer, ControlServer
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.gate import make_gate
 from shadow_agent.daemon.log import open_log
 from shadow_agent.daemon.metrics import MetricsChild
 from shadow_agent.daemon.operator import Operator
@@ -136,6 +137,10 @@ class Supervisor:
         self._dial = Dial(self._tap.control, config.sample)
         self._operator = Operator(self._account, self._dial, folder, self._note)
         self._watches: list[Watch] = [self._fleet, self._control, self._places]
+        gate = make_gate(config.gate, config.target, user, self._dial, self._say)
+        if gate is not None:
+            stack.callback(gate.close)
+            self._watches.append(gate)
         for warning in plan.warnings:
             self._say(warning)
 

@@ -4,15 +4,19 @@ from dataclasses import fields
 
 import pytest
 
-from shadow_agent.config import Config, Limits
-from shadow_agent.config.keys import KEYS, LIMITS, convert, find
+from shadow_agent.config import Config
+from shadow_agent.config.keys import KEYS, LIMITS, ROWS, SECTIONS, convert, find
 from shadow_agent.errors import UsageError
 
 
 def test_every_field_has_a_key() -> None:
     """Whatever can be configured can be written into a file."""
-    assert {key.field for key in KEYS.values()} == {one.name for one in fields(Config)} - {"limits"}
-    assert {key.field for key in LIMITS.values()} == {one.name for one in fields(Limits)}
+    known = {key.field for key in KEYS.values()}
+    known |= {one.field for one in SECTIONS.values()} | {one.field for one in ROWS.values()}
+    assert known == {one.name for one in fields(Config)}
+    for section in SECTIONS.values():
+        names = {one.name for one in fields(section.make)}  # type: ignore[arg-type]
+        assert {key.field for key in section.keys.values()} == names
 
 
 def test_dashes_and_underscores_are_the_same() -> None:

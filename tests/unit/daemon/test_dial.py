@@ -53,7 +53,7 @@ def test_one_who_stops_is_enough_and_all_must_let_go(dial: Dial, switches: Switc
     dial.stop(Who.GATE, "shadow.enabled is off")
     dial.go(Who.OPERATOR, "ctl resume")
     assert switches.paused
-    assert dial.stopped == {Who.GATE: "shadow.enabled is off"}
+    assert dial.stopped == {"gate": "shadow.enabled is off"}
     dial.go(Who.GATE, "shadow.enabled is on")
     assert not switches.paused
 

@@ -61,7 +61,8 @@ def operator(fake: Fake) -> Operator:
 
 def test_commands(operator: Operator, fake: Fake) -> None:
     """Each does one thing, and answers with what is so now."""
-    assert operator.obey({"command": "status"}) == {"ok": True, "target": "web"}
+    status = operator.obey({"command": "status"})
+    assert status == {"ok": True, "target": "web", "stopped": {}}
     answer = {"ok": True, "sample": 0.0, "effective": 0.0}
     assert operator.obey({"command": "sample", "fraction": 0}) == answer
     assert operator.obey({"command": "pause"})["ok"]

@@ -1,0 +1,204 @@
+"""What the gate says: OpenFeature flags from a file, an OFREP service or flagd.
+
+Runs in the gate's own unprivileged process; nothing here is trusted beyond two values.
+"""
+
+from __future__ import annotations
+
+import encodings.idna  # noqa: F401 - host names need it when privileges are gone
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.exception import (
+    ErrorCode,
+    FlagNotFoundError,
+    OpenFeatureError,
+    ParseError,
+    TypeMismatchError,
+)
+from openfeature.flag_evaluation import (
+    FlagEvaluationDetails,
+    FlagResolutionDetails,
+    FlagValueType,
+    Reason,
+)
+from openfeature.provider import AbstractProvider, FeatureProvider, Metadata
+
+from shadow_agent.config.gate import Gate
+from shadow_agent.errors import UsageError
+
+_FILE_BYTES: Final = 1 << 20
+T = TypeVar("T")
+
+
+class Opinion(NamedTuple):
+    """What the gate wants."""
+
+    enabled: bool
+    sample: float  # 0 to 1
+
+
+class GateSilent(Exception):
+    """It could not be asked, or its answer means nothing; one line says why."""
+
+
+class FileProvider(AbstractProvider):
+    """Flags in the JSON format of flagd, without targeting: each has a default variant."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is read at each look: editors and configuration management replace files."""
+        super().__init__()
+        self._path = path
+
+    def get_metadata(self) -> Metadata:
+        """Its name."""
+        return Metadata(name="file")
+
+    def resolve_boolean_details(
+        self,
+        flag_key: str,
+        default_value: bool,
+        evaluation_context: EvaluationContext | None = None,
+    ) -> FlagResolutionDetails[bool]:
+        """A flag that is true or false."""
+        del default_value, evaluation_context
+        return self._resolve(flag_key, bool)
+
+    def resolve_integer_details(
+        self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[int]:
+        """A whole number."""
+        del default_value, evaluation_context
+        return self._resolve(flag_key, int)
+
+    def resolve_float_details(
+        self, flag_key: str, default_value: float,
+        evaluation_context: EvaluationContext | None = None,
+    ) -> FlagResolutionDetails[float]:  # fmt: skip
+        """A number that is not whole."""
+        del default_value, evaluation_context
+        return self._resolve(flag_key, float)
+
+    def resolve_string_details(
+        self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[str]:
+        """A text; the gate has none."""
+        del default_value, evaluation_context
+        return self._resolve(flag_key, str)
+
+    def resolve_object_details(
+        self,
+        flag_key: str,
+        default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],
+        evaluation_context: EvaluationContext | None = None,
+    ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
+        """The gate has none."""
+        del default_value, evaluation_context
+        raise TypeMismatchError(f"{flag_key}: objects are not read from a file")
+
+    def _resolve(self, name: str, kind: type[T]) -> FlagResolutionDetails[T]:
+        flag = self._flags().get(name)
+        if flag is None:
+            raise FlagNotFoundError(f"{name} is not in {self._path}")
+        if not isinstance(flag, dict) or not isinstance(flag.get("variants"), dict):
+            raise ParseError(f"{name} has no variants")
+        if flag.get("targeting"):
+            raise ParseError(f"{name} has targeting, which a file cannot decide: ask flagd instead")
+        if flag.get("state", "ENABLED") != "ENABLED":
+            raise FlagNotFoundError(f"{name} is disabled in {self._path}")
+        variant = flag.get("defaultVariant")
+        value = flag["variants"].get(variant)
+        if type(value) is not kind:
+            raise TypeMismatchError(f"{name} is {value!r}, not of type {kind.__name__}")
+        return FlagResolutionDetails(value=value, variant=variant, reason=Reason.STATIC)
+
+    def _flags(self) -> dict[str, Any]:
+        try:
+            with self._path.open("rb") as source:
+                data = source.read(_FILE_BYTES + 1)
+            tree = json.loads(data) if len(data) <= _FILE_BYTES else None
+        except OSError as error:
+            raise ParseError(f"{self._path}: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise ParseError(f"{self._path}: not JSON") from error
+        flags = tree.get("flags") if isinstance(tree, dict) else None
+        if not isinstance(flags, dict):
+            raise ParseError(f'{self._path}: no object {{"flags": {{...}}}} of at most 1 MiB')
+        return flags
+
+
+def load_provider(gate: Gate) -> Callable[[], FeatureProvider]:
+    """Import what the configured provider needs; what is returned makes it, and may connect.
+
+    Raises UsageError when its package is not installed, or when the file cannot be used now.
+    """
+    where = gate.provider.where
+    if gate.provider.kind == "file":
+        found = FileProvider(Path(where))
+        try:
+            found.resolve_boolean_details(gate.enabled, default_value=False)
+        except OpenFeatureError as error:
+            raise UsageError(
+                f"gate.provider {gate.provider}: {error.error_message}",
+                'write {"flags": {"NAME": {"variants": {"on": true, "off": false}, '
+                '"defaultVariant": "on"}}}',
+            ) from error
+        return lambda: found
+    try:
+        # Each brings libraries that only its users need: 20 MB of gRPC for flagd.
+        if gate.provider.kind == "ofrep":
+            from openfeature.contrib.provider.ofrep import OFREPProvider  # noqa: PLC0415
+
+            return lambda: OFREPProvider(where, timeout=gate.timeout_s)
+        from openfeature.contrib.provider.flagd import FlagdProvider  # noqa: PLC0415
+    except ImportError as error:
+        kind = gate.provider.kind
+        raise UsageError(
+            f"gate.provider {gate.provider}: its package is not installed",
+            f"pip install openfeature-provider-{kind}, or ask flagd by ofrep:http://HOST:8016",
+        ) from error
+    host, _, port = where.rpartition(":")
+    return lambda: FlagdProvider(
+        host=host.strip("[]"), port=int(port), deadline_ms=round(gate.timeout_s * 1000)
+    )
+
+
+class Flags:
+    """The gate's two flags, by OpenFeature."""
+
+    def __init__(self, gate: Gate, target: str, provider: FeatureProvider) -> None:
+        """``target`` is what the gate may decide by: targeting key and attribute."""
+        self._gate = gate
+        self._context = EvaluationContext(target, {"target": target})
+        api.set_provider(provider)
+        self._client: OpenFeatureClient = api.get_client()
+
+    def ask(self) -> Opinion:
+        """What it says now. Raises GateSilent."""
+        enabled = self._known(
+            self._client.get_boolean_details(self._gate.enabled, False, self._context)
+        )
+        return Opinion(enabled, self._sample())
+
+    def _sample(self) -> float:
+        name, client = self._gate.sample, self._client
+        found: FlagEvaluationDetails[Any] = client.get_float_details(name, 1.0, self._context)
+        if found.error_code == ErrorCode.TYPE_MISMATCH:  # Go and JavaScript write 1.0 as 1
+            found = client.get_integer_details(name, 1, self._context)
+        if found.error_code == ErrorCode.FLAG_NOT_FOUND:
+            return 1.0
+        value = float(self._known(found))
+        if not 0 <= value <= 1:
+            raise GateSilent(f"{name} is {value:g}, not 0 to 1")
+        return value
+
+    def _known(self, found: FlagEvaluationDetails[T]) -> T:
+        if found.error_code is not None:
+            text = " ".join(str(found.error_message or found.error_code).split())[:200]
+            raise GateSilent(text if text.isprintable() else ascii(text))
+        return found.value
