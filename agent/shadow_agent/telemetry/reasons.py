@@ -21,6 +21,7 @@ __all__ = [
     "Unanswered",
     "Uncomparable",
     "Unsupported",
+    "Withheld",
 ]
 
 
@@ -172,3 +173,21 @@ class LatencyUnknown(Reason):
     NO_SYN = ("no_syn", "our own connection's SYN record was lost: no sequence base")
     NO_SEGMENT = ("no_segment", "the record of the first or last byte was lost")
     RETRANSMITTED = ("retransmitted", "the request or the answer's first byte was sent twice")
+
+
+@unique
+class Withheld(Reason):
+    """Why a body is not in the evidence or the file written: redaction could not look into it.
+
+    In its place stands a token of the whole body, so that equality still shows.
+    """
+
+    NOT_KEPT = ("not_kept", "it was not kept: over 16 KiB or in several pieces")
+    INCOMPLETE = ("incomplete", "its end was not seen")
+    TOO_LARGE = ("too_large", "more than redaction reads, perhaps only once it is unpacked")
+    CODING = ("coding", "a content coding other than gzip and deflate, or one that is broken")
+    CHARSET = ("charset", "a character set that does not contain ASCII, or an unknown one")
+    UNPARSABLE = ("unparsable", "says that it is JSON, or begins like it, and is not")
+    TOO_DEEP = ("too_deep", "JSON nested deeper than redaction follows")
+    CROWDED = ("crowded", "more places to redact than redaction looks at")
+    BINARY = ("binary", "neither text, nor JSON, nor a form: images, archives, multipart")
