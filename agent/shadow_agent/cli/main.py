@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from shadow_agent import __version__
-from shadow_agent.cli import attach, config, ctl, detach, doctor, read, replay, selftest, status
+from shadow_agent.cli import (
+    attach,
+    audit,
+    config,
+    ctl,
+    detach,
+    doctor,
+    read,
+    replay,
+    selftest,
+    status,
+)
 from shadow_agent.errors import ExitCode, OperatorError, one_line
 
 PROGRAM = "shadow-agent"
@@ -28,6 +39,10 @@ def build() -> typer.Typer:
     )
     app.callback()(_program)
     app.command()(attach.attach)
+    audits = _group("Look at the audit log of a data directory.")
+    audits.callback()(_nothing)
+    audits.command("verify")(audit.verify)
+    app.add_typer(audits, name="audit")
     configuration = _group("Look at the configuration.")
     configuration.callback()(_nothing)
     configuration.command("check")(config.check)
@@ -113,7 +128,7 @@ def _program(
 
 
 def _nothing() -> None:
-    """Keeps `config` a group while it has one command."""
+    """Keeps a group one while it has one command."""
 
 
 def _say(text: str) -> None:

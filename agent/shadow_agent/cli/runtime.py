@@ -28,3 +28,13 @@ def sockets(runtime_dir: Path | None, config: Path | None) -> Path:
         return default
     found: Path = settings.values.get("runtime_dir", default)
     return found
+
+
+def data_directory(data_dir: Path | None, config: Path | None) -> Path:
+    """The data directory: the flag's, else the file's, else the default. Raises UsageError."""
+    default: Path = Config.__dataclass_fields__["data_dir"].default  # type: ignore[assignment]
+    if data_dir is not None:
+        return data_dir
+    settings, _ = merge({}, config)
+    found: Path = settings.values.get("data_dir", default)
+    return found

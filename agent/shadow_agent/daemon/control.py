@@ -31,6 +31,7 @@ class _Client:
         self.buffer = b""
         self.since = now
         self.asked = False
+        self.uid = self.pid = -1  # of who connected
 
 
 class ControlServer:
@@ -91,12 +92,13 @@ class ControlServer:
             self._listen(wanted=False)
             return
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        _, uid, _ = _CREDENTIALS.unpack(credentials)
+        pid, uid, _ = _CREDENTIALS.unpack(credentials)
         if uid not in (0, os.geteuid()) or len(self._clients) >= _CLIENTS_MAX:
             sock.close()
             return
         sock.setblocking(False)
         client = _Client(sock, time.monotonic())
+        client.uid, client.pid = uid, pid
         self._clients[sock.fileno()] = client
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._read(client))
 
@@ -123,6 +125,7 @@ class ControlServer:
         except orjson.JSONDecodeError:
             command = None
         if isinstance(command, dict) and isinstance(command.get("command"), str):
+            command["by"] = (client.uid, client.pid)  # the kernel's word, for the audit log
             self._handler(command, answer)
         else:
             answer({"ok": False, "error": 'not a command such as {"command": "status"}'})

@@ -20,8 +20,9 @@ from typing import Any, Final, Protocol
 from rich.console import Console
 
 from shadow_agent import __version__
-from shadow_agent.config import Config, unprivileged_user
+from shadow_agent.config import Config, as_dict, unprivileged_user
 from shadow_agent.daemon.account import Account
+from shadow_agent.daemon.audit import Actor, AuditTrail
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.control import Answer, ControlServer
@@ -86,6 +87,7 @@ class Supervisor:
         self._folder = folder
         self._console = Console(file=stack.enter_context(open_log()))
         self._stop: str | None = None  # why we stop, once we do
+        self._stopper: Actor | None = None  # who said so
         self._hurry = False  # a second signal: no drain
         self._waiting: list[Answer] = []  # who asked to detach
         for line in remove_stale(config.target):
@@ -137,6 +139,8 @@ class Supervisor:
         self._dial = Dial(self._tap.control, config.sample)
         self._operator = Operator(self._account, self._dial, folder, self._note)
         self._watches: list[Watch] = [self._fleet, self._control, self._places]
+        self._audit = AuditTrail(config.data_dir, config.target, self._say)
+        self._dial.on_change.append(self._audit.turned)
         gate = make_gate(config.gate, config.target, user, self._dial, self._say)
         if gate is not None:
             stack.callback(gate.close)
@@ -147,6 +151,7 @@ class Supervisor:
     def run(self) -> ExitCode:
         """Until somebody says stop."""
         self._catch_signals()
+        self._audit.begin({"run": self._folder.run_id, "config": as_dict(self._config)})
         self._fleet.start()
         self._tap.control.renew_lease(time.monotonic_ns())
         self._places.attach_all()
@@ -212,6 +217,7 @@ class Supervisor:
         self._tap.control.hold(paused)
         self._places.stop()
         self._say(f"detached ({self._stop}); draining")
+        self._audit.note("detach", {"run": self._folder.run_id, "why": self._stop}, self._stopper)
         if not self._hurry:
             self._fleet.drain()
             until = time.monotonic() + self._config.limits.drain_s + 2
@@ -255,9 +261,14 @@ class Supervisor:
     def _command(self, command: dict[str, Any], answer: Answer) -> None:
         if command["command"] == "detach":
             self._waiting.append(answer)
+            self._stopper = self._stopper or Actor(*command["by"])
             self._stop = self._stop or "detach"
-        else:
-            answer(self._operator.obey(command))
+            return
+        done = self._operator.obey(command)
+        if done["ok"] and command["command"] != "status":
+            actor = Actor(*command.pop("by"))
+            self._audit.note(f"ctl {command.pop('command')}", {**command, "done": done}, actor)
+        answer(done)
 
     def _alert(self, text: str) -> None:
         self._account.alerts.append(text)

@@ -70,7 +70,17 @@ def served(tmp_path: Path) -> Iterator[Served]:
 def test_a_question_and_its_answer(served: Served) -> None:
     """A line each way."""
     assert json.loads(served.ask(b'{"command": "status"}\n')) == {"ok": True, "said": "status"}
-    assert served.asked == [{"command": "status"}]
+    (asked,) = served.asked
+    uid, pid = asked.pop("by")  # the kernel's word for who asked
+    assert asked == {"command": "status"}
+    assert uid == os.getuid()
+    assert pid > 0
+
+
+def test_nobody_says_who_they_are(served: Served) -> None:
+    """What a question claims of that is overwritten."""
+    served.ask(b'{"command": "a", "by": [5, 5]}\n')
+    assert served.asked[0]["by"][0] == os.getuid()
 
 
 def test_only_root_may_ask(served: Served) -> None:

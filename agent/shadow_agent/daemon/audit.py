@@ -1,0 +1,201 @@
+"""The audit log of a data directory: who attached, detached, changed or read what, and when.
+
+DATA_DIR/audit.log, 0600, appended to under a lock by every agent and command that uses the
+directory; DATA_DIR/audit.head says how many entries there are. An agent that cannot write it does
+not start; one that cannot write it any more says so, counts and goes on, and the next entry that
+can be written says how many are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import orjson
+
+from shadow_agent.daemon.dial import Change, Who
+from shadow_agent.errors import UsageError
+from shadow_agent.records.chain import MAX_LINE, MENDED, Head, Verdict, check, mend, read, seal
+
+LOG: Final = "audit.log"
+HEAD: Final = "audit.head"
+
+
+class Actor(NamedTuple):
+    """Who did it."""
+
+    uid: int
+    pid: int
+
+    @classmethod
+    def here(cls) -> Actor:
+        """This process; behind sudo, who called it."""
+        try:
+            uid = int(os.environ.get("SUDO_UID", "")) if os.getuid() == 0 else os.getuid()
+        except ValueError:
+            uid = os.getuid()
+        return cls(uid, os.getpid())
+
+
+class AuditLog:
+    """One data directory's log."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Nothing is opened yet."""
+        self.path = data_dir / LOG
+        self._head = data_dir / HEAD
+
+    def write(
+        self, what: str, target: str, about: dict[str, Any], actor: Actor | None = None
+    ) -> Head:
+        """Append an entry and bring it to the disk. Raises OSError; then nothing was appended."""
+        actor = actor or Actor.here()
+        fields = {"uid": actor.uid, "pid": actor.pid, "target": target}
+        with self._locked() as log:
+            head, torn = _tail(log)
+            data = b"\n" if torn else b""
+            last = read(torn + b"\n")
+            if last is not None:  # all of an entry but its newline
+                head = Head(last["n"], last["sum"])
+            elif torn:
+                line, head = seal({**_when(), "what": MENDED, **fields, "about": mend(torn)}, head)
+                data += line
+            line, head = seal({**_when(), "what": what, **fields, "about": about}, head)
+            draft = self._draft(head)  # before the entry, so that a full disk costs both
+            try:
+                self._append(log, data + line)
+                # A crash before this leaves a head that still lies on the chain.
+                draft.replace(self._head)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
+        return head
+
+    def verify(self, expect: tuple[Head, ...] = ()) -> Verdict:
+        """Check all of it against its head and what was noted elsewhere. Raises UsageError."""
+        anchors = [*expect]
+        try:
+            anchors += self._noted()
+            if not self.path.exists() and not anchors:
+                raise UsageError(
+                    f"{self.path}: no audit log there", "name the data directory with --data-dir"
+                )
+            with self._locked(os.O_RDONLY) as log:
+                return check(_lines(log), anchors)
+        except FileNotFoundError:
+            return check((), anchors)
+        except OSError as exc:
+            raise UsageError(f"{self.path}: {exc.strerror}", "run as root") from exc
+
+    def _noted(self) -> list[Head]:
+        try:
+            noted = orjson.loads(self._head.read_bytes()[:MAX_LINE])
+            return [Head(int(noted["n"]), str(noted["sum"]))]
+        except FileNotFoundError:
+            return []
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            # written whole or not at all: it was altered. No chain reaches this.
+            return [Head(1 << 62, "")]
+
+    @contextlib.contextmanager
+    def _locked(self, access: int = os.O_RDWR | os.O_CREAT) -> Iterator[BinaryIO]:
+        flags = access | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(self.path, flags, 0o600), "rb", buffering=MAX_LINE) as log:
+            fcntl.flock(log, fcntl.LOCK_EX if access & os.O_RDWR else fcntl.LOCK_SH)
+            yield log
+
+    def _append(self, log: BinaryIO, data: bytes) -> None:
+        """Whole, or not at all as far as the disk allows."""
+        before = os.fstat(log.fileno()).st_size
+        try:
+            _write_all(log.fileno(), data)
+            os.fsync(log.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(log.fileno(), before)
+            raise
+
+    def _draft(self, head: Head) -> Path:
+        fd, name = tempfile.mkstemp(dir=self._head.parent, prefix=f".{HEAD}-")
+        try:
+            with os.fdopen(fd, "wb") as out:
+                out.write(orjson.dumps({"n": head.number, "sum": head.sum}))
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name)
+
+
+class AuditTrail:
+    """A running agent's hand on the log."""
+
+    def __init__(self, data_dir: Path, target: str, say: Callable[[str], None]) -> None:
+        """``say`` is told what could not be written."""
+        self._log = AuditLog(data_dir)
+        self._target = target
+        self._say = say
+        self.lost = 0  # entries that could not be written, in this run
+        self._unsaid = 0  # of them, those that no later entry told of
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """The attach. Raises UsageError: what cannot be audited is not done."""
+        try:
+            self._log.write("attach", self._target, about)
+        except OSError as exc:
+            raise UsageError(
+                f"{self._log.path}: cannot write the audit log: {exc.strerror}",
+                "make space or give another --data-dir",
+            ) from exc
+
+    def turned(self, change: Change) -> None:
+        """The dial: what the gate has changed. An operator's command has an entry of its own."""
+        if change.who is Who.GATE:
+            stopped = [who.value for who in change.stopped]
+            self.note("gate", {"why": change.why, "sample": change.sample, "stopped": stopped})
+
+    def note(self, what: str, about: dict[str, Any], actor: Actor | None = None) -> None:
+        """Anything later: if it cannot be written, that is said and counted."""
+        if self._unsaid:
+            about = {**about, "lost_before": self._unsaid}
+        try:
+            self._log.write(what, self._target, about, actor)
+            self._unsaid = 0
+        except OSError as exc:
+            self.lost += 1
+            self._unsaid += 1
+            self._say(f"{self._log.path}: {what} is not on record: {exc.strerror}")
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _when() -> dict[str, str]:
+    return {"at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
+
+def _lines(log: BinaryIO) -> Iterator[bytes]:
+    while line := log.readline(MAX_LINE + 1):
+        yield line
+
+
+def _tail(log: BinaryIO) -> tuple[Head, bytes]:
+    """The head of the log, and the unfinished line behind it."""
+    size = log.seek(0, os.SEEK_END)
+    # a torn line, an entry that mends it and one before: three lines at most
+    log.seek(max(size - 3 * MAX_LINE, 0))
+    *lines, last = log.read().split(b"\n")
+    for line in reversed(lines):
+        entry = read(line + b"\n")
+        if entry is not None:
+            return Head(entry["n"], entry["sum"]), last
+    if size > len(last):
+        raise OSError(74, "no entry at its end; `shadow-agent audit verify` says more")
+    return Head(), last

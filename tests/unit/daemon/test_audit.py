@@ -1,0 +1,173 @@
+"""The audit log on disk: appended to by many, torn by crashes, full disks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+
+import orjson
+import pytest
+
+from shadow_agent.daemon import audit
+from shadow_agent.daemon.audit import Actor, AuditLog, AuditTrail
+from shadow_agent.daemon.dial import Change, Who
+from shadow_agent.errors import UsageError
+from shadow_agent.records.chain import Head
+
+
+def entries(folder: Path) -> list[dict[str, object]]:
+    """What is in the log."""
+    return [orjson.loads(line) for line in (folder / audit.LOG).read_bytes().splitlines()]
+
+
+def test_entries(tmp_path: Path) -> None:
+    """Time, user, process, target and what, in files that only the owner reads."""
+    log = AuditLog(tmp_path)
+    log.write("attach", "web", {"run": "r1"})
+    head = log.write("ctl pause", "web", {}, Actor(1000, 77))
+    first, second = entries(tmp_path)
+    assert (first["n"], first["what"], first["about"]) == (1, "attach", {"run": "r1"})
+    assert first["pid"] == os.getpid()
+    assert (second["uid"], second["pid"], second["target"]) == (1000, 77, "web")
+    assert str(second["at"]).endswith("Z")
+    assert log.verify((head,)).head == head
+    for name in (audit.LOG, audit.HEAD):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def _write_many(folder: Path) -> None:
+    for number in range(20):
+        AuditLog(folder).write("attach", "web", {"k": number})
+
+
+def test_several_writers(tmp_path: Path) -> None:
+    """Agents that share a directory take turns."""
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write_many, args=(tmp_path,)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    verdict = AuditLog(tmp_path).verify()
+    assert (verdict.broken, verdict.head.number) == (None, 80)
+
+
+@pytest.mark.parametrize("cut", [1, 20, 150])
+def test_a_torn_last_line(tmp_path: Path, cut: int) -> None:
+    """A crash in the midst of an entry: said, and mended by the next."""
+    log = AuditLog(tmp_path)
+    log.write("attach", "web", {})
+    head = (tmp_path / audit.HEAD).read_bytes()
+    log.write("detach", "web", {"why": "x" * 200})
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole[:-cut])
+    (tmp_path / audit.HEAD).write_bytes(head)  # as the crash left it
+    assert log.verify().torn > 0
+    log.write("attach", "web", {})
+    assert log.verify().broken is None
+    said = "detach" if cut == 1 else "mended"  # only its newline was missing
+    assert [entry["what"] for entry in entries_but_torn(tmp_path)] == ["attach", said, "attach"]
+
+
+def entries_but_torn(folder: Path) -> list[dict[str, object]]:
+    """Lines that are entries."""
+    found = []
+    for line in (folder / audit.LOG).read_bytes().splitlines():
+        try:
+            found.append(orjson.loads(line))
+        except orjson.JSONDecodeError:
+            continue
+    return found
+
+
+def test_shortened(tmp_path: Path) -> None:
+    """Entries missing at the end show against the head; so does a log that is gone."""
+    log = AuditLog(tmp_path)
+    log.write("attach", "web", {})
+    first = log.path.read_bytes()
+    log.write("detach", "web", {})
+    log.path.write_bytes(first)
+    broken = log.verify().broken
+    assert broken == (2, "entries 2 to 2 are missing")
+    log.path.unlink()
+    assert log.verify().broken is not None
+    (tmp_path / audit.HEAD).write_bytes(b"{")
+    assert log.verify().broken is not None
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """No log and no head is a wrong directory."""
+    with pytest.raises(UsageError, match="no audit log there"):
+        AuditLog(tmp_path).verify()
+    assert (
+        AuditLog(tmp_path).write("attach", "web", {}) == AuditLog(tmp_path).verify((Head(),)).head
+    )
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    """At the start it stops the agent; later it is said, counted, and told by the next entry."""
+    said: list[str] = []
+    gone = AuditTrail(tmp_path / "gone", "web", said.append)
+    with pytest.raises(UsageError, match="cannot write the audit log"):
+        gone.begin({})
+    folder = tmp_path / "data"
+    folder.mkdir()
+    trail = AuditTrail(folder, "web", said.append)
+    trail.begin({})
+    log = folder / audit.LOG
+    log.rename(folder / "away")
+    log.symlink_to(folder / "away")  # not followed
+    trail.note("ctl pause", {})
+    trail.note("ctl resume", {})
+    assert trail.lost == 2
+    assert "ctl pause is not on record" in said[0]
+    log.unlink()
+    (folder / "away").rename(log)
+    trail.note("detach", {"why": "x"})
+    assert entries(folder)[-1]["about"] == {"why": "x", "lost_before": 2}
+    assert AuditLog(folder).verify().broken is None
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an entry is taken back."""
+    log = AuditLog(tmp_path)
+    log.write("attach", "web", {})
+    before = log.path.read_bytes()
+    write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if len(data) > 60:
+            return write(fd, data[:50])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        log.write("detach", "web", {"x": "y" * 100})
+    monkeypatch.undo()
+    assert log.path.read_bytes() == before
+    assert log.verify().broken is None
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_who_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind sudo, who called it."""
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", "1000")
+    assert Actor.here().uid == 1000
+    monkeypatch.setenv("SUDO_UID", "x")
+    assert Actor.here().uid == 0
+
+
+def test_the_gate(tmp_path: Path) -> None:
+    """What it changes is on record; what others turn is not doubled."""
+    trail = AuditTrail(tmp_path, "web", print)
+    trail.turned(Change(Who.GATE, "shadow.enabled is off", 0.5, (Who.GATE,)))
+    trail.turned(Change(Who.OPERATOR, "ctl pause", 0.5, ()))
+    (entry,) = entries(tmp_path)
+    assert entry["what"] == "gate"
+    assert entry["about"] == {
+        "why": "shadow.enabled is off", "sample": 0.5, "stopped": ["gate"]
+    }  # fmt: skip
