@@ -1,7 +1,7 @@
 # shadow-agent: every command a developer needs. `make help` lists them.
 
 PY := .venv/bin/python
-TAP := agent/shadow_agent/kernel/objects/tap.bpf.o
+OBJECTS := $(addprefix agent/shadow_agent/kernel/objects/,tap.bpf.o guard.bpf.o)
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -14,10 +14,10 @@ setup: ## install what is missing: Debian packages (as root), .venv, the BPF obj
 	@scripts/setup
 	@$(MAKE) --no-print-directory bpf
 
-bpf: $(TAP) ## compile the BPF tap into the package
+bpf: $(OBJECTS) ## compile the BPF programs into the package
 	@:
 
-$(TAP): $(wildcard bpf/*.c bpf/*.h) hatch_build.py
+$(OBJECTS): $(wildcard bpf/*.c bpf/*.h) hatch_build.py
 	@test -x $(PY) || { echo 'make: no .venv here (fix: make setup)' >&2; exit 1; }
 	@$(PY) hatch_build.py $@
 
@@ -60,5 +60,5 @@ lock: setup ## resolve requirements.lock anew (ARGS="--upgrade" takes newer vers
 	    -o requirements-fuzz.lock
 
 clean: ## remove everything that was built or installed here
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out site $(TAP)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out site $(OBJECTS)
 	find agent tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,9 +1,10 @@
-"""Compiles the BPF tap: into the wheel as hatchling's build hook, into the clone as `make bpf`.
+"""Compiles the BPF programs: into the wheel as hatchling's build hook, for a clone as `make bpf`.
 
     python hatch_build.py OUTPUT
 
-A host without clang still gets a wheel: it carries the source, which ``--loader bcc`` compiles
-when it attaches. A clang that is there and fails, fails the build.
+The name of OUTPUT says which: ``guard.bpf.o`` comes from ``bpf/guard.bpf.c``. A host without clang
+still gets a wheel: it carries the source of the tap, which ``--loader bcc`` compiles when it
+attaches. A clang that is there and fails, fails the build.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
-SOURCE = Path("bpf/tap.bpf.c")
-OBJECT_IN_PACKAGE = "shadow_agent/kernel/objects/tap.bpf.o"
+NAMES = ("tap", "guard")
+OBJECTS_IN_PACKAGE = "shadow_agent/kernel/objects"
 
 
 def multiarch() -> str | None:
@@ -36,8 +37,8 @@ def multiarch() -> str | None:
     return None
 
 
-def clang_command(clang: str, output: Path) -> list[str]:
-    """The one line that compiles the tap; run it in the project's root.
+def clang_command(clang: str, name: str, output: Path) -> list[str]:
+    """The one line that compiles a program; run it in the project's root.
 
     Instruction set v2, not v3: Linux 5.10 runs both, but its verifier loses bounds across the
     32-bit operations of v3, and v3 lets clang emit atomics that fetch, which came with 5.12.
@@ -52,12 +53,12 @@ def clang_command(clang: str, output: Path) -> list[str]:
         *("-target", "bpf", "-mcpu=v2", "-O2", "-g", "-fdebug-compilation-dir=."),
         *("-Wall", "-Wextra", "-Werror", "-Wno-pass-failed"),
         *includes,
-        *("-Ibpf", "-c", str(SOURCE), "-o", str(output)),
+        *("-Ibpf", "-c", f"bpf/{name}.bpf.c", "-o", str(output)),
     ]
 
 
-def compile_tap(output: Path) -> bool:
-    """Compile the tap into ``output``; False when there is no clang.
+def compile_program(output: Path) -> bool:
+    """Compile what ``output`` is named after; False when there is no clang.
 
     Raises:
         subprocess.CalledProcessError: clang refused the source; its words are on stderr.
@@ -69,7 +70,11 @@ def compile_tap(output: Path) -> bool:
     # A build that was interrupted must not leave half an object under the final name.
     partial = output.with_suffix(".partial")
     try:
-        subprocess.run(clang_command(clang, partial.resolve()), cwd=ROOT, check=True)
+        subprocess.run(
+            clang_command(clang, output.name.partition(".")[0], partial.resolve()),
+            cwd=ROOT,
+            check=True,
+        )
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
@@ -87,14 +92,15 @@ class TapBuildHook(BuildHookInterface[Any]):
         for file in sorted(ROOT.glob("bpf/*.[ch]")):
             include[str(file)] = f"shadow_agent/bpf/{file.name}"
         self._scratch = tempfile.TemporaryDirectory(prefix="shadow-agent-build-")
-        compiled = Path(self._scratch.name) / "tap.bpf.o"
-        if not compile_tap(compiled):
-            self.app.display_warning(
-                "clang not found: the wheel has no compiled tap, only --loader bcc will work "
-                "(fix: apt-get install clang libbpf-dev, then install again)"
-            )
-            return
-        include[str(compiled)] = OBJECT_IN_PACKAGE
+        for name in NAMES:
+            compiled = Path(self._scratch.name) / f"{name}.bpf.o"
+            if not compile_program(compiled):
+                self.app.display_warning(
+                    "clang not found: the wheel has no compiled tap, only --loader bcc will work, "
+                    "and no guard (fix: apt-get install clang libbpf-dev, then install again)"
+                )
+                return
+            include[str(compiled)] = f"{OBJECTS_IN_PACKAGE}/{compiled.name}"
         # The object has this machine's byte order.
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
@@ -113,7 +119,7 @@ def main() -> int:
         print("usage: hatch_build.py OUTPUT", file=sys.stderr)
         return 2
     try:
-        compiled = compile_tap(Path(sys.argv[1]))
+        compiled = compile_program(Path(sys.argv[1]))
     except subprocess.CalledProcessError as refused:
         return refused.returncode or 1
     if not compiled:

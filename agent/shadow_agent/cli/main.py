@@ -20,6 +20,7 @@ from shadow_agent.cli import (
     ctl,
     detach,
     doctor,
+    guard,
     read,
     replay,
     selftest,
@@ -53,6 +54,7 @@ def build() -> typer.Typer:
     app.add_typer(control, name="ctl")
     app.command()(detach.detach)
     app.command()(doctor.doctor)
+    app.command()(guard.guard)
     app.command()(read.read)
     app.command()(replay.replay)
     app.command()(selftest.selftest)

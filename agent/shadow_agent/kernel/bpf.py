@@ -10,6 +10,7 @@ import ctypes
 import os
 import platform
 import struct
+import sys
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -25,7 +26,10 @@ class Command(IntEnum):
     MAP_CREATE = 0
     MAP_LOOKUP_ELEM = 1
     MAP_UPDATE_ELEM = 2
+    PROG_ATTACH = 8
+    PROG_DETACH = 9
     PROG_TEST_RUN = 10
+    PROG_GET_FD_BY_ID = 13
     OBJ_GET_INFO_BY_FD = 15
     PROG_QUERY = 16
     LINK_CREATE = 28
@@ -41,10 +45,16 @@ class MapType(IntEnum):
 class AttachType(IntEnum):
     """``enum bpf_attach_type``."""
 
+    CGROUP_INET_SOCK_CREATE = 2
+    CGROUP_INET4_CONNECT = 10
+    CGROUP_INET6_CONNECT = 11
+    CGROUP_UDP4_SENDMSG = 14
+    CGROUP_UDP6_SENDMSG = 15
     TCX_INGRESS = 46
     TCX_EGRESS = 47
 
 
+BPF_F_ALLOW_MULTI: Final = 1 << 1
 BPF_F_BEFORE: Final = 1 << 3
 _STATS_RUN_TIME: Final = 0
 
@@ -91,9 +101,10 @@ def lookup(map_fd: int, key: int, value_size: int) -> bytes:
     return value.raw
 
 
-def update(map_fd: int, key: int, value: bytes) -> None:
-    """Set the value under an u32 key."""
-    key_buffer = ctypes.c_uint32(key)
+def update(map_fd: int, key: int | bytes, value: bytes) -> None:
+    """Set the value under a key; a number is an u32."""
+    raw = key.to_bytes(4, sys.byteorder) if isinstance(key, int) else key
+    key_buffer = ctypes.create_string_buffer(raw, len(raw))
     buffer = ctypes.create_string_buffer(value, len(value))
     _call(
         Command.MAP_UPDATE_ELEM,
@@ -121,6 +132,35 @@ def query_tcx(ifindex: int, attach_type: AttachType) -> list[int]:
     _call(Command.PROG_QUERY, attributes)
     (count,) = struct.unpack_from("=I", attributes.raw, 24)
     return list(ids[:count])
+
+
+def attach_to_cgroup(program_fd: int, cgroup_fd: int, attach_type: AttachType) -> None:
+    """Attach beside others' programs, for as long as the cgroup exists: no fd keeps it."""
+    _call(
+        Command.PROG_ATTACH,
+        _attributes("=4I", cgroup_fd, program_fd, attach_type, BPF_F_ALLOW_MULTI),
+    )
+
+
+def detach_from_cgroup(program_fd: int, cgroup_fd: int, attach_type: AttachType) -> None:
+    """Undo ``attach_to_cgroup``; OSError (ENOENT) where it is not attached."""
+    _call(Command.PROG_DETACH, _attributes("=4I", cgroup_fd, program_fd, attach_type, 0))
+
+
+def query_cgroup(cgroup_fd: int, attach_type: AttachType) -> list[int]:
+    """Ids of the programs attached to this cgroup itself."""
+    ids = (ctypes.c_uint32 * 64)()
+    attributes = _attributes(
+        "=4IQI4xQ", cgroup_fd, attach_type, 0, 0, ctypes.addressof(ids), len(ids), 0
+    )
+    _call(Command.PROG_QUERY, attributes)
+    (count,) = struct.unpack_from("=I", attributes.raw, 24)
+    return list(ids[:count])
+
+
+def program_by_id(program_id: int) -> int:
+    """An fd of a loaded program; OSError (ENOENT) when it is gone."""
+    return _call(Command.PROG_GET_FD_BY_ID, _attributes("=III", program_id, 0, 0))
 
 
 def enable_run_time_stats() -> int:

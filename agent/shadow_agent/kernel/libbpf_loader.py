@@ -43,7 +43,7 @@ def _keep(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
-def load(path: Path, programs: Sequence[str]) -> LoadedTap:
+def load(path: Path, programs: Sequence[str], maps: Sequence[str] = MAPS) -> LoadedTap:
     """Load an object file. Raises LoadError with libbpf's or the kernel's reason."""
     if not path.exists():
         raise LoadError(f"no BPF object at {path}; build it with `make bpf`, or use --loader bcc")
@@ -78,7 +78,7 @@ def load(path: Path, programs: Sequence[str]) -> LoadedTap:
             programs={name: _keep(library.bpf_program__fd(found[name])) for name in programs},
             maps={
                 name: _keep(library.bpf_object__find_map_fd_by_name(handle, name.encode()))
-                for name in MAPS
+                for name in maps
             },
         )
     finally:

@@ -1,0 +1,1 @@
+"""Composition of ``guard``: what runs on the shadow's machine, around the shadow build."""

@@ -1,0 +1,147 @@
+"""The guard's side of the hello: an unprivileged child answers those who have the key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import orjson
+
+from shadow_agent.config import endpoint
+from shadow_agent.daemon import hello as wire
+from shadow_agent.errors import UsageError
+from shadow_agent.guard.record import lines
+
+_HEADER: Final = 4 + 32
+_MAX_QUESTION: Final = 1024
+# Seconds for a whole conversation, and how many at a time; over it: closed at once.
+_WHOLE_S: Final = 30.0
+_MAX_OPEN: Final = 16
+_PIECE: Final = 64 << 10
+# The supervisor says four times a second what is; older than that, it hangs or is dead.
+STALE_S: Final = 2.0
+
+
+def listen(address: tuple[str, int], flag: str) -> socket.socket:
+    """A listener. Raises UsageError."""
+    host, port = address
+    try:
+        family, kind, _, _, sockaddr = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(sockaddr)
+            listener.listen(_MAX_OPEN)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as exc:
+        raise UsageError(
+            f"{flag} {endpoint(host, port)}: {exc.strerror or exc}",
+            "give a free port on an address of this host",
+        ) from exc
+    return listener
+
+
+class HelloServer:
+    """Answers with what the supervisor said last; ``refused`` counts questions without the key."""
+
+    def __init__(self, key: bytes, files: tuple[int, int]) -> None:
+        """``files`` of the record, readable."""
+        self._key = key
+        self._files = files
+        self._open = 0
+        self._said: dict[str, Any] = {}
+        self._heard = float("-inf")
+        self.refused = 0
+
+    def hear(self, state: bytes) -> None:
+        """The supervisor's word, JSON."""
+        self._said = orjson.loads(state)
+        self._heard = time.monotonic()
+
+    def state(self) -> dict[str, Any]:
+        """What is true now: nothing is active that has not been said to be a moment ago."""
+        fresh = time.monotonic() - self._heard <= STALE_S
+        return {**self._said, "active": fresh and self._said.get("active") is True}
+
+    async def serve(self, listener: socket.socket) -> None:
+        """For ever."""
+        listener.setblocking(False)
+        loop = asyncio.get_running_loop()
+        tasks = set()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            if self._open >= _MAX_OPEN:
+                connection.close()
+                continue
+            task = asyncio.ensure_future(self._converse(connection))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def _converse(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self._open += 1
+        try:
+            with contextlib.closing(connection), contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_WHOLE_S):
+                    await self._answer(connection)
+        finally:
+            self._open -= 1
+
+    async def _answer(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        mine = secrets.token_bytes(wire.NONCE_BYTES)
+        await loop.sock_sendall(connection, wire.OPENING + mine)
+        header = await _receive(connection, _HEADER)
+        length = int.from_bytes(header[:4], "big")
+        body = await _receive(connection, length) if length <= _MAX_QUESTION else b""
+        proof = wire.mac(self._key, wire.agent_context(mine), 0, body)
+        if not body or not hmac.compare_digest(header[4:], proof):
+            self.refused += 1
+            return
+        question = orjson.loads(body)  # authentic, so ours
+        context = wire.guard_context(mine, bytes.fromhex(question["nonce"]))
+        index = 0
+        async for piece in self._pieces(question["ask"]):
+            await loop.sock_sendall(connection, wire.frame(self._key, context, piece, index))
+            index += 1
+        await loop.sock_sendall(connection, wire.frame(self._key, context, b"", index))
+
+    async def _pieces(self, ask: str) -> AsyncIterator[bytes]:
+        if ask == "hello":
+            yield orjson.dumps(self.state())
+            return
+        held: list[bytes] = []
+        size = 0
+        for line in lines(self._files):
+            held.append(line + b"\n")
+            size += len(line) + 1
+            if size >= _PIECE:
+                yield b"".join(held)
+                held, size = [], 0
+        if held:
+            yield b"".join(held)
+
+
+async def _receive(connection: socket.socket, length: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    data = b""
+    while len(data) < length:
+        piece = await loop.sock_recv(connection, length - len(data))
+        if not piece:
+            raise ConnectionResetError
+        data += piece
+    return data

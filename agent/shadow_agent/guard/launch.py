@@ -1,0 +1,166 @@
+"""Starts COMMAND where every socket it makes is guarded.
+
+In this order: into the cgroup (a socket belongs to the cgroup it was made in), known Unix sockets
+whose owners would call out for it covered, every inherited file but the standard ones closed, all
+capabilities out of the bounding set, the user, no_new_privs, the filter over kinds of sockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pwd
+import socket
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, NoReturn
+
+from shadow_agent.daemon.process import close_all_but, drop_privileges
+from shadow_agent.errors import HostError, UsageError
+from shadow_agent.guard import families
+from shadow_agent.guard.cgroup import Cgroup
+
+# Whoever listens there resolves names or starts programs for those who ask, outside the cgroup.
+BROKERS: Final = (
+    Path("/run/nscd/socket"),
+    Path("/var/run/nscd/socket"),
+    Path("/run/systemd/resolve/io.systemd.Resolve"),
+    Path("/run/systemd/resolve/io.systemd.Resolve.Monitor"),
+    Path("/run/dbus/system_bus_socket"),
+    Path("/run/avahi-daemon/socket"),
+    Path("/run/docker.sock"),
+    Path("/run/containerd/containerd.sock"),
+    Path("/run/podman/podman.sock"),
+    Path("/run/crio/crio.sock"),
+)
+_CLONE_NEWNS: Final = 0x00020000
+_MS_BIND: Final = 0x1000
+_MS_PRIVATE: Final = 1 << 18
+_MS_REC: Final = 0x4000
+_PR_CAPBSET_DROP: Final = 24
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+_MAX_CAPABILITY: Final = 63
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Covered(NamedTuple):
+    """What was done about that which the hooks do not see."""
+
+    brokers: tuple[Path, ...]  # sockets there that are covered
+    families: bool  # whether other kinds of sockets are refused
+
+
+def check_standard_files() -> None:
+    """Standard input, output and error are the only files COMMAND inherits. Raises HostError."""
+    for fd in range(3):
+        if domain_of(fd) in {socket.AF_INET, socket.AF_INET6, socket.AF_PACKET, socket.AF_VSOCK}:
+            raise HostError(
+                f"file {fd} is a network socket that was opened outside of the cgroup",
+                "start the guard with a file, pipe or terminal there",
+            )
+
+
+def domain_of(fd: int) -> int | None:
+    """The family of an open socket; None of anything else."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return None
+    except OSError:
+        return None  # closed
+    with contextlib.closing(socket.socket(fileno=os.dup(fd))) as found:
+        return int(found.family)
+
+
+def brokers(candidates: Sequence[Path] = BROKERS) -> tuple[Path, ...]:
+    """Those that are there, each once."""
+    found: dict[Path, Path] = {}
+    for path in candidates:
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(path.stat().st_mode):
+                found.setdefault(path.resolve(), path)
+    return tuple(found)
+
+
+def start(
+    command: Sequence[str], cgroup: Cgroup, user: pwd.struct_passwd, cover: Sequence[Path]
+) -> int:
+    """Start it; returns its pid. Raises UsageError when it cannot be run, HostError otherwise."""
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        _become(command, cgroup, user, cover, theirs)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as pipe:
+        trouble = pipe.read(512).decode("utf-8", "replace")
+    if not trouble:
+        return pid
+    os.waitpid(pid, 0)
+    step, _, reason = trouble.partition("\0")
+    if step == "exec":
+        raise UsageError(f"{command[0]}: {reason}", f"name a program that {user.pw_name} may run")
+    raise HostError(f"cannot start {command[0]} guarded: {step}: {reason}", "run as root")
+
+
+def _become(
+    command: Sequence[str],
+    cgroup: Cgroup,
+    user: pwd.struct_passwd,
+    cover: Sequence[Path],
+    pipe: int,
+) -> NoReturn:
+    step = "cgroup"
+    try:
+        Path(cgroup.path, "cgroup.procs").write_text("0", encoding="ascii")
+        step = "cover sockets"
+        if cover:
+            hide(cover)
+        step = "capabilities"
+        close_all_but({pipe})
+        drop_bounding_set()
+        drop_privileges(user)
+        step = "seccomp"
+        families.restrict()
+        step = "exec"
+        environment = {**os.environ, "HOME": user.pw_dir, "USER": user.pw_name}
+        os.execvpe(command[0], list(command), environment)  # noqa: S606 - no shell: as given
+    except OSError as error:
+        os.write(pipe, f"{step}\0{error.strerror or error}".encode())
+    finally:
+        os._exit(127)
+
+
+def hide(paths: Sequence[Path]) -> None:
+    """In a mount namespace of its own, put something else over each: connecting is refused.
+
+    Raises OSError.
+    """
+    if _libc.unshare(_CLONE_NEWNS) != 0:
+        _fail("unshare")
+    _mount(None, "/", _MS_REC | _MS_PRIVATE)
+    for path in paths:
+        _mount("/dev/null", str(path), _MS_BIND)
+
+
+def _mount(source: str | None, target: str, flags: int) -> None:
+    raw = None if source is None else source.encode()
+    if _libc.mount(raw, os.fsencode(target), None, ctypes.c_ulong(flags), None) != 0:
+        _fail(f"mount {target}")
+
+
+def drop_bounding_set() -> None:
+    """No capability, whatever is executed; also none that exec would keep. Raises OSError."""
+    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for number in range(_MAX_CAPABILITY + 1):
+        if _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+            if number:
+                return  # EINVAL: beyond the last that this kernel knows
+            _fail("prctl")
+
+
+def _fail(what: str) -> NoReturn:
+    number = ctypes.get_errno()
+    raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,0 +1,170 @@
+"""The stub server: answers in another's place, and tells what was asked of it.
+
+Bytes come from the shadow build, which is not trusted: every buffer is bounded, a connection has a
+deadline, and over the cap on connections a new one is closed at once and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from shadow_agent.calls.call import Call, Protocol
+from shadow_agent.calls.mail import GREETING, MailReader
+from shadow_agent.calls.reader import Reader
+from shadow_agent.calls.tls import TlsReader
+from shadow_agent.calls.web import WebReader
+from shadow_agent.guard.answers import NO_ANSWER, Answer
+
+# Open at once. Over it: closed unread, counted as `crowded`.
+MAX_CONNECTIONS: Final = 256
+# Calls on one connection; over it: closed. 10,000 requests are no service's keep-alive limit.
+_MAX_CALLS: Final = 10_000
+# Seconds that a connection may stay open, and stay silent.
+_WHOLE_S: Final = 300.0
+_IDLE_S: Final = 60.0
+_READ: Final = 64 << 10
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """One address and port that is stood in for; ``answers`` by method, "" for any other."""
+
+    host: str
+    address: str
+    port: int
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    @property
+    def mail(self) -> bool:
+        """Whether it speaks SMTP, and therefore first."""
+        return any(answer.mail for answer in self.answers.values())
+
+    def answer(self, method: str) -> Answer:
+        """What a request gets."""
+        return self.answers.get(method) or self.answers.get("", NO_ANSWER)
+
+
+Tell = Callable[[Stub, Call], None]
+
+
+class StubServer:
+    """Serves listeners until it is cancelled; ``crowded`` counts connections over the cap."""
+
+    def __init__(self, key: bytes, tell: Tell) -> None:
+        """``key`` for the hashes of bodies."""
+        self._key = key
+        self._tell = tell
+        self._open: set[asyncio.Task[None]] = set()
+        self.crowded = 0
+
+    async def serve(self, listener: socket.socket, stub: Stub) -> None:
+        """Accept for one stub, for ever."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:
+                await asyncio.sleep(0.05)  # out of descriptors: they come back
+                continue
+            if len(self._open) >= MAX_CONNECTIONS:
+                self.crowded += 1
+                connection.close()
+                continue
+            task = asyncio.ensure_future(self._converse(connection, stub))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+
+    async def finish(self) -> None:
+        """Cut what is still open; it is told as not complete."""
+        for task in list(self._open):
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _converse(self, connection: socket.socket, stub: Stub) -> None:
+        connection.setblocking(False)
+        conversation = Conversation(stub, self._key, self._tell)
+        with contextlib.closing(connection), contextlib.suppress(OSError, TimeoutError):
+            try:
+                async with asyncio.timeout(_WHOLE_S):
+                    await self._talk(connection, conversation)
+            finally:
+                conversation.end()
+
+    async def _talk(self, connection: socket.socket, conversation: Conversation) -> None:
+        loop = asyncio.get_running_loop()
+        reply = conversation.greeting()
+        while True:
+            if reply:
+                await asyncio.wait_for(loop.sock_sendall(connection, reply), _IDLE_S)
+            if conversation.over:
+                break
+            data = await asyncio.wait_for(loop.sock_recv(connection, _READ), _IDLE_S)
+            if not data:
+                break
+            reply = conversation.received(data)
+
+
+class Conversation:
+    """One connection without the connection: bytes in, bytes to say out."""
+
+    def __init__(self, stub: Stub, key: bytes, tell: Tell) -> None:
+        self._stub = stub
+        self._tell = tell
+        self._reader = Reader(key, mail=stub.mail)
+        self._calls = 0
+        self._said: list[bytes] = []
+        self.over = False
+
+    def greeting(self) -> bytes:
+        """What is said before anything was heard."""
+        return GREETING if self._stub.mail else b""
+
+    def received(self, data: bytes) -> bytes:
+        """What to say to these bytes."""
+        for call in self._reader.feed(data):
+            self._count(call)
+            if call.protocol is Protocol.HTTP:
+                answer = self._stub.answer(call.method)
+                self._said.append(answer.to(call.method))
+                self.over = self.over or answer.closes
+        self._after(self._reader.said)
+        said, self._said = b"".join(self._said), []
+        return said
+
+    def _after(self, reader: object) -> None:
+        match reader:
+            case WebReader():
+                if reader.malformed:
+                    self._said.append(_BAD_REQUEST)
+                elif reader.expects:
+                    reader.expects = False
+                    self._said.append(_CONTINUE)
+                self.over = self.over or not reader.keep_alive
+            case MailReader():
+                self._said += reader.replies
+                reader.replies.clear()
+                self.over = self.over or reader.closed
+            case TlsReader():
+                self.over = reader.complete
+            case None:
+                pass
+            case _:
+                self.over = True  # nothing here could answer
+
+    def _count(self, call: Call) -> None:
+        self._tell(self._stub, call)
+        self._calls += 1
+        self.over = self.over or self._calls >= _MAX_CALLS
+
+    def end(self) -> None:
+        """Tell what was not finished."""
+        for call in self._reader.end():
+            self._tell(self._stub, call)

@@ -1,0 +1,322 @@
+"""``shadow-agent guard`` around a real service that sends mail, pays and calls a webhook."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shadow_agent.daemon import hello
+from shadow_agent.guard.record import NAMES
+from tests.net import calling
+from tests.net.agent import COMMAND, PATIENCE_S, PORT, status_field
+from tests.net.calling import HOOK, PAY, SMTP, Sink
+from tests.net.conftest import ended_after
+from tests.testbed import Process, Testbed, eventually
+
+CGROUPS = Path("/sys/fs/cgroup/unified")
+HELLO = 7077
+SECRET = b"k" * 40
+
+
+@pytest.fixture(scope="module")
+def routed_bed() -> Iterator[Testbed]:
+    """The shadow's host could reach the client's: what does not come was refused."""
+    with Testbed(forwarding=True) as built:
+        yield built
+
+
+@pytest.fixture
+def bed(routed_bed: Testbed) -> Iterator[Testbed]:
+    """One on which nothing runs."""
+    yield from ended_after(routed_bed)
+
+
+class Guarded:
+    """A guard on the shadow's host, with a cgroup and folder of its own."""
+
+    def __init__(self, bed: Testbed, name: str, *argv: str, command: list[str]) -> None:
+        self.bed = bed
+        self.name = f"{bed.run.of('guard')}-{name}"
+        self.path = CGROUPS / self.name
+        self.data = bed.directory / self.name
+        self.key = bed.directory / "guard.key"
+        self.key.write_bytes(SECRET)
+        self.key.chmod(0o600)
+        self.process: Process = bed.shadow.spawn(
+            COMMAND, "guard", "--cgroup", self.name, "--data-dir", self.data, *argv,
+            "--hello", f"{bed.shadow.v4}:{HELLO}", "--guard-key", self.key,
+            "--resolver", "10.255.255.53", "--", *command, name="guard",
+        )  # fmt: skip
+
+    def wait(self) -> None:
+        """Until the service listens inside."""
+        self.process.wait_output("guarding ", PATIENCE_S)
+        self.bed.shadow.wait_listening(PORT, PATIENCE_S, self.process.pid)
+
+    def pids(self) -> list[int]:
+        """Processes inside."""
+        return [int(one) for one in (self.path / "cgroup.procs").read_text().split()]
+
+    def records(self) -> list[dict[str, Any]]:
+        """What the record holds."""
+        (folder,) = (self.data / "guard").iterdir()
+        lines = [line for name in NAMES for line in (folder / name).read_text().splitlines()]
+        return sorted(map(json.loads, lines), key=lambda one: int(one["n"]))
+
+    def greet(self) -> hello.Guarded:
+        """As the agent does, from the production host."""
+        return self.bed.prod.call(hello.greet, self.bed.shadow.v4, HELLO, SECRET, 10.0)
+
+    def close(self) -> None:
+        """Ended, whatever is left, and the cgroup gone."""
+        self.process.stop(timeout=15)
+        if self.path.exists():
+            (self.path / "cgroup.kill").write_text("1")
+            eventually(lambda: not self.pids(), 5, "cgroup empty")
+            self.path.rmdir()
+
+
+@pytest.fixture
+def guards() -> Iterator[list[Guarded]]:
+    """Guards that a test started, ended with it."""
+    found: list[Guarded] = []
+    yield found
+    for one in found:
+        one.close()
+
+
+def order(bed: Testbed, host: str, number: int) -> str:
+    """A customer orders; the answer."""
+    url = f"http://{host}:{PORT}/order/{number}"
+    return bed.prod.run("curl", "-sS", "--max-time", "20", url).stdout
+
+
+def stub_options(bed: Testbed) -> list[str]:
+    """Mail and payments are answered, the webhook is not."""
+    pay, mail = bed.directory / "pay.json", bed.directory / "mail.json"
+    pay.write_text('{"status": 201, "body": {"id": "ch_1"}}')
+    mail.write_text('{"protocol": "smtp"}')
+    sink = bed.client.v4
+    return ["--stub", f"POST {sink}:{PAY}={pay}", "--stub", f"{sink}:{SMTP}={mail}"]
+
+
+def test_calls_of_the_shadow_never_go_out(bed: Testbed, guards: list[Guarded]) -> None:
+    """The same service unguarded calls out; guarded all of it is recorded and none arrives."""
+    sink = Sink(bed, bed.client)
+    bed.prod.spawn(*calling.service_command(bed, PORT, bed.client), name="service")
+    bed.prod.wait_listening(PORT, 10)
+    guard = Guarded(
+        bed, "main", *stub_options(bed), command=calling.service_command(bed, PORT, bed.client)
+    )
+    guards.append(guard)
+    guard.wait()
+    assert order(bed, "127.0.0.1", 1) == "ordered"
+    wanted = {"POST /v1/charges/1", "mail", "POST /hook"}
+    assert {what for what, _ in sink.calls()} == wanted
+    before = sink.calls()
+    assert order(bed, bed.shadow.v4, 2) == "ordered"
+    eventually(lambda: len(guard.records()) >= 3, 10, "three records")
+    pay, mail, hook = guard.records()
+    assert (pay["method"], pay["host"], pay["path"]) == ("POST", "pay.example", "/v1/charges/2")
+    assert (pay["size"], pay["port"], pay["address"]) == (8, PAY, bed.client.v4)
+    assert (mail["protocol"], mail["recipients"]) == ("smtp", 1)
+    assert (hook["event"], hook["address"], hook["port"]) == ("refused", bed.client.v4, HOOK)
+    assert "thanks" not in json.dumps([pay, mail, hook])
+    assert sink.calls() == before
+    out = guard.process.output()
+    assert out.splitlines() == ["pay 2 done", "mail 2 done", "hook 2 PermissionError"]
+    assert guard.process.stop(timeout=15) == 128 + signal.SIGTERM
+    assert not guard.path.exists()
+    assert sink.calls() == before
+
+
+def test_the_shadow_has_no_privileges(bed: Testbed, guards: list[Guarded]) -> None:
+    """Nobody, no capability to be had, in its cgroup; the guard's children have none either."""
+    guard = Guarded(bed, "caps", command=calling.service_command(bed, PORT, bed.client))
+    guards.append(guard)
+    guard.wait()
+    (pid,) = guard.pids()
+    helpers = [one for one in guard.process.tree() if one not in {pid, guard.process.pid}]
+    assert len(helpers) == 2
+    for one in (pid, *helpers):
+        assert status_field(one, "Uid").split()[0] != "0"
+        assert int(status_field(one, "CapEff"), 16) == 0
+        assert status_field(one, "NoNewPrivs") == "1"
+    assert int(status_field(pid, "CapBnd"), 16) == 0
+
+
+def test_killed_guard_still_refuses(bed: Testbed, guards: list[Guarded]) -> None:
+    """kill -9 frees nothing: stubs are refused too, hello is silent, and a new guard is told."""
+    sink = Sink(bed, bed.client)
+    command = calling.service_command(bed, PORT, bed.client)
+    guard = Guarded(bed, "killed", *stub_options(bed), command=command)
+    guards.append(guard)
+    guard.wait()
+    assert guard.greet().active
+    os.kill(guard.process.pid, signal.SIGKILL)
+    guard.process.wait(10)
+    assert guard.pids() != []
+
+    def refused() -> bool:
+        """Once the lease has run out; before it, the stub's port is closed."""
+        order(bed, bed.shadow.v4, 3)
+        return guard.process.output().splitlines()[-3:] == [
+            f"{what} 3 PermissionError" for what in ("pay", "mail", "hook")
+        ]
+
+    eventually(refused, 20, "stubs are refused")
+    assert sink.calls() == []
+    with pytest.raises(hello.HelloError, match="Connection refused"):
+        guard.greet()
+    again = bed.shadow.run(
+        COMMAND, "guard", "--cgroup", guard.name, "--data-dir", guard.data, "--", "true",
+        check=False,
+    )  # fmt: skip
+    assert again.returncode == 2
+    assert "1 processes are in it already" in again.stderr
+    (guard.path / "cgroup.kill").write_text("1")
+    eventually(lambda: not guard.pids(), 5, "cgroup empty")
+    again = bed.shadow.run(
+        COMMAND, "guard", "--cgroup", guard.name, "--data-dir", guard.data,
+        "--allow", f"{bed.client.v4}:{HOOK}", "--", "bash", "-c",
+        f"exec 3<>/dev/tcp/{bed.client.v4}/{HOOK}", check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+
+
+def test_the_hello_tells_what_is(bed: Testbed, guards: list[Guarded]) -> None:
+    """Programs, processes and ports inside; not without the key; not once the shadow has ended."""
+    guard = Guarded(bed, "hello", command=calling.service_command(bed, PORT, bed.client))
+    guards.append(guard)
+    guard.wait()
+    eventually(lambda: guard.greet().listening == (PORT,), 10, "the port is seen")
+    said = guard.greet()
+    assert said.cgroup == str(guard.path)
+    assert said.cgroup_id == guard.path.stat().st_ino
+    assert (said.processes, len(said.programs)) == (1, hello.PROGRAMS)
+    with pytest.raises(hello.HelloError, match="same key"):
+        bed.prod.call(hello.greet, bed.shadow.v4, HELLO, b"o" * 40, 10.0)
+    (program,) = [
+        one["id"]
+        for one in json.loads(
+            subprocess.run(
+                ["bpftool", "-j", "cgroup", "show", guard.path], capture_output=True, check=True
+            ).stdout
+        )
+        if one["name"] == "guard_connect4"
+    ]
+    subprocess.run(
+        ["bpftool", "cgroup", "detach", guard.path, "connect4", "id", str(program)], check=True
+    )
+    eventually(lambda: _refusal(guard) is not None, 10, "the guard no longer vouches")
+    assert "only 4 of 5" in str(_refusal(guard))
+
+
+def _refusal(guard: Guarded) -> hello.HelloError | None:
+    try:
+        guard.greet()
+    except hello.HelloError as error:
+        return error
+    return None
+
+
+def test_names_are_asked_of_the_resolver_only(bed: Testbed, guards: list[Guarded]) -> None:
+    """A datagram to port 53 of it passes; of others, and to its other ports, none."""
+    code = (
+        "import socket\n"
+        "for where in (('10.255.255.53', 53), ('10.255.255.53', 54), ('8.8.8.8', 53)):\n"
+        "    try: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', where)\n"
+        "    except PermissionError: print('refused', *where, flush=True)\n"
+        "    except OSError: print('no route', *where, flush=True)\n"
+        "    else: print('sent', *where, flush=True)\n"
+    )
+    guard = Guarded(bed, "dns", command=[calling.PYTHON, "-I", "-c", code])
+    guards.append(guard)
+    assert guard.process.wait(PATIENCE_S) == 0
+    first, *others = guard.process.output().splitlines()
+    assert first.split()[0] in {"sent", "no"}  # past the guard, if no further
+    assert others == ["refused 10.255.255.53 54", "refused 8.8.8.8 53"]
+
+
+def test_a_bomb_of_connections(bed: Testbed, guards: list[Guarded]) -> None:
+    """Thousands of refused and stubbed connections: bounded, counted, and the guard lives."""
+    code = (
+        "import socket, sys\n"
+        "held = []\n"
+        f"for number in range(6000): socket.socket().connect_ex(({bed.client.v4!r}, {HOOK}))\n"
+        "for number in range(600):\n"
+        "    one = socket.socket(); one.settimeout(10)\n"
+        f"    try: one.connect(({bed.client.v4!r}, {PAY}))\n"
+        "    except OSError: pass\n"
+        "    held.append(one)\n"
+    )
+    guard = Guarded(bed, "bomb", *stub_options(bed), command=[calling.PYTHON, "-I", "-c", code])
+    guards.append(guard)
+    assert guard.process.wait(60) == 0
+    (folder,) = (guard.data / "guard").iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    counts, record = summary["counts"], summary["record"]
+    assert (counts["refused"], counts["stubbed"]) == (6000, 600)
+    events = [one["event"] for one in guard.records()]
+    assert events.count("refused") == counts["refused"] - counts["untold"]
+    assert record["calls"] + record["crowded"] <= 600
+    assert record["written"] == len(events)
+
+
+def test_a_full_disk_stops_no_refusal(bed: Testbed, guards: list[Guarded]) -> None:
+    """What cannot be written is counted; nothing goes out."""
+    sink = Sink(bed, bed.client)
+    small = bed.directory / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
+    try:
+        code = (
+            "import socket\n"
+            f"for _ in range(2000): print(socket.socket().connect_ex(({bed.client.v4!r}, {HOOK})))"
+        )
+        guard = Guarded(
+            bed, "full", "--data-dir", str(small), command=[calling.PYTHON, "-I", "-c", code]
+        )
+        guards.append(guard)
+        assert guard.process.wait(60) == 0
+        assert guard.process.output().split() == ["1"] * 2000  # EPERM
+        found = [
+            word for line in guard.process.errors().splitlines() for word in line.split("; ")
+            if word.startswith("lines lost")
+        ]  # fmt: skip
+        assert int(found[0].split()[2].rstrip(",")) > 0
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+    assert sink.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "reason"),
+    [
+        (["--allow", "pay.invalid:443"], 2, "--allow pay.invalid:443: pay.invalid does not res"),
+        (["--cgroup", "/etc"], 2, "is no cgroup below"),
+        (["--user", "root"], 2, "has user id 0"),
+        (["--stub", "10.0.0.1:80=/none.json"], 2, "/none.json: No such file"),
+    ],
+)
+def test_bad_input_ends_before_anything_runs(
+    bed: Testbed, argv: list[str], code: int, reason: str
+) -> None:
+    """One line that names it, and the fix."""
+    data = bed.directory / "none"
+    done = bed.shadow.run(
+        COMMAND, "guard", "--cgroup", "sa-none", "--data-dir", data, *argv, "--", "touch",
+        bed.directory / "ran", check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (bed.directory / "ran").exists()
+    assert not (CGROUPS / "sa-none").exists()

@@ -1,0 +1,102 @@
+"""The agent's side of the hello: keys, and what answers that is no guard."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from shadow_agent.daemon import hello
+from shadow_agent.errors import UsageError
+
+KEY = b"k" * 32
+
+
+def at(server: socket.socket) -> tuple[str, int]:
+    """Where it listens."""
+    host, port = server.getsockname()
+    return host, port
+
+
+def test_a_key(tmp_path: Path) -> None:
+    """Of a file that only its owner reads; the last newline is not part of it."""
+    path = tmp_path / "key"
+    path.write_bytes(KEY + b"\n")
+    path.chmod(0o600)
+    assert hello.read_key(path) == KEY
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "reason"),
+    [
+        (0o640, KEY, "others may read it; chmod 600"),
+        (0o604, KEY, "others may read it"),
+        (0o600, b"short", "has 5 bytes, 32 at least"),
+        (0o600, b"x" * 5000, "has 4097 bytes"),
+    ],
+)
+def test_a_bad_key_is_refused(tmp_path: Path, mode: int, content: bytes, reason: str) -> None:
+    """Named, with the fix; nothing of it is shown."""
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    path.chmod(mode)
+    with pytest.raises(UsageError, match=reason) as error:
+        hello.read_key(path)
+    assert str(path) in str(error.value)
+    assert "kkkk" not in str(error.value)
+
+
+def test_no_key_file(tmp_path: Path) -> None:
+    """Says how one is made."""
+    with pytest.raises(UsageError, match=r"No such file.*head -c 32"):
+        hello.read_key(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 200, "is no guard"),
+        (b"", "closed the connection unanswered"),
+        (hello.OPENING + b"n" * 32 + b"\0\0\0\1" + b"m" * 32 + b"x", "not authentic"),
+        (hello.OPENING + b"n" * 32 + b"\xff" * 100, "not authentic"),
+    ],
+    ids=["web server", "closed", "wrong HMAC", "length"],
+)
+def test_what_is_no_guard(answer: bytes, reason: str) -> None:
+    """One line that says what to do."""
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            connection.sendall(answer)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1000):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        with pytest.raises(hello.HelloError, match=reason) as error:
+            hello.greet(*at(server), KEY, 10)
+        thread.join(10)
+    assert error.value.fix
+
+
+def test_nobody_listens() -> None:
+    """Where, and what to start."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = at(server)
+    with pytest.raises(hello.HelloError, match="Connection refused; start `shadow-agent guard"):
+        hello.greet(*address, KEY, 10)
+
+
+def test_one_that_never_answers_costs_the_timeout_only() -> None:
+    """All of it together, not each read."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(hello.HelloError, match="timed out"),
+    ):
+        hello.greet(*at(server), KEY, 0.2)

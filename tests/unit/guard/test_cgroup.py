@@ -1,0 +1,94 @@
+"""The cgroup: found, made, refused where it cannot be guarded."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shadow_agent.errors import HostError, UsageError
+from shadow_agent.guard.cgroup import Cgroup, listening, unified_mount
+from tests.testbed.wait import eventually
+from tests.unit.isolated import needs_root
+
+MOUNTS = (
+    "25 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
+    "30 25 0:27 / /sys/fs/cgroup/unified rw,relatime - cgroup2 none rw\n"
+)
+
+
+def test_the_mount_is_found() -> None:
+    """Wherever it is."""
+    assert unified_mount(MOUNTS) == Path("/sys/fs/cgroup/unified")
+    assert unified_mount("25 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n") is None
+
+
+def test_a_host_without_is_told() -> None:
+    """With the fix."""
+    with pytest.raises(HostError, match="mount -t cgroup2"):
+        Cgroup.prepare(Path("x"), "")
+
+
+@pytest.mark.parametrize("written", ["/etc", "../x", ".", "/sys/fs/cgroup"])
+def test_other_places_are_refused(written: str) -> None:
+    """Named, with what to write."""
+    with pytest.raises(UsageError, match="is no cgroup below"):
+        Cgroup.prepare(Path(written), MOUNTS)
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Cgroup]:
+    """One of this test."""
+    found = Cgroup.prepare(Path(f"shadow-agent-unit-{os.getpid()}/inner"))
+    yield found
+    found.kill()
+    eventually(lambda: not found.pids(), 5, "cgroup empty")
+    found.close()
+    found.path.parent.rmdir()
+
+
+@needs_root
+def test_processes_are_seen_and_ended(cgroup: Cgroup) -> None:
+    """Also the listening ports of them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[server.fileno()])
+    try:
+        Path(cgroup.path, "cgroup.procs").write_text(str(child.pid))
+        assert cgroup.pids() == [child.pid]
+        assert port in listening(cgroup.pids())
+        with pytest.raises(UsageError, match=r"1 processes are in it already.*cgroup\.kill"):
+            Cgroup.prepare(cgroup.path)
+        cgroup.kill()
+        child.wait(5)
+    finally:
+        child.kill()
+        child.wait(5)
+
+
+@needs_root
+def test_one_that_others_may_change_is_refused(cgroup: Cgroup) -> None:
+    """They could move a process out."""
+    procs = Path(cgroup.path.parent, "cgroup.procs")
+    os.chown(procs, 65534, -1)
+    try:
+        with pytest.raises(UsageError, match="delegated"):
+            Cgroup.prepare(cgroup.path)
+    finally:
+        os.chown(procs, 0, -1)
+
+
+@needs_root
+def test_what_was_made_is_removed() -> None:
+    """And only that."""
+    found = Cgroup.prepare(Path(f"shadow-agent-made-{os.getpid()}"))
+    assert found.id == found.path.stat().st_ino
+    again = Cgroup.prepare(found.path)
+    again.close()
+    assert found.path.exists()
+    found.close()
+    assert not found.path.exists()

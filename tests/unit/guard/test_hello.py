@@ -1,0 +1,190 @@
+"""The guard's side of the hello, asked by the agent's over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from shadow_agent.daemon import hello as wire
+from shadow_agent.errors import UsageError
+from shadow_agent.guard import hello
+from shadow_agent.guard.record import Record, open_files
+
+KEY = b"k" * 32
+STATE: dict[str, Any] = {
+    "active": True, "cgroup": "/c", "cgroup_id": 7, "processes": 2, "time": 1.5,
+    "programs": ["a", "b", "c", "d", "e"], "listening": [8080], "uncovered": ["Unix sockets"],
+}  # fmt: skip
+
+
+class Answering:
+    """A hello server in a thread."""
+
+    def __init__(self, files: tuple[int, int]) -> None:
+        self.server = hello.HelloServer(KEY, files)
+        self.listener = hello.listen(("127.0.0.1", 0), "--hello")
+        self.address: tuple[str, int] = self.listener.getsockname()
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self.server.serve(self.listener))
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._task)
+        self._loop.close()
+
+    def close(self) -> None:
+        """Ended."""
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(10)
+        self.listener.close()
+
+    def greet(self, key: bytes = KEY) -> wire.Guarded:
+        """As the agent does."""
+        return wire.greet(*self.address, key, 10)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """Of a record."""
+    found = open_files(tmp_path)
+    yield found
+    for fd in found:
+        os.close(fd)
+
+
+@pytest.fixture
+def guard(files: tuple[int, int]) -> Iterator[Answering]:
+    """One that says that it is active."""
+    found = Answering(files)
+    found.server.hear(orjson.dumps(STATE))
+    yield found
+    found.close()
+
+
+def test_a_guard_vouches(guard: Answering) -> None:
+    """For itself, with what it said."""
+    said = guard.greet()
+    assert (said.active, said.cgroup_id, said.processes, said.listening) == (True, 7, 2, (8080,))
+
+
+def test_another_key_learns_nothing(guard: Answering) -> None:
+    """And is counted."""
+    with pytest.raises(wire.HelloError, match="unanswered; give both sides the same key"):
+        guard.greet(b"o" * 32)
+    assert guard.server.refused == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"active": False}, "is not active"),
+        ({"processes": 0}, "nothing runs inside of /c"),
+        ({"programs": ["a", "b", "c", "d"]}, "only 4 of 5 programs"),
+        ({"programs": 3}, "another way"),
+    ],
+)
+def test_one_that_does_not_guard_is_refused(
+    guard: Answering, change: dict[str, Any], reason: str
+) -> None:
+    """Exit 2, why, and what to do."""
+    guard.server.hear(orjson.dumps({**STATE, **change}))
+    with pytest.raises(wire.HelloError, match=reason) as error:
+        guard.greet()
+    assert error.value.exit_code == 2
+    assert error.value.fix
+
+
+def test_a_supervisor_that_hangs_is_not_active(
+    guard: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it said is true for two seconds."""
+    monkeypatch.setattr(hello, "STALE_S", -1.0)
+    with pytest.raises(wire.HelloError, match="is not active"):
+        guard.greet()
+
+
+def test_calls_are_fetched(guard: Answering, files: tuple[int, int]) -> None:
+    """All of the record, over several frames."""
+    record = Record(files, 1 << 20)
+    for number in range(3000):
+        record.write({"event": "call", "path": f"/{number}/" + "x" * 50})
+    found = [orjson.loads(line) for line in wire.fetch_calls(*guard.address, KEY, 10)]
+    assert [one["n"] for one in found] == list(range(1, 3001))
+
+
+def test_a_recorded_answer_proves_nothing(guard: Answering) -> None:
+    """Replayed to an agent whose nonce is another."""
+    recorded = _converse(guard.address)
+    with socket.create_server(("127.0.0.1", 0)) as impostor:
+        thread = threading.Thread(target=_replay, args=(impostor, *recorded))
+        thread.start()
+        with pytest.raises(wire.HelloError, match="not authentic"):
+            wire.greet("127.0.0.1", impostor.getsockname()[1], KEY, 10)
+        thread.join(10)
+
+
+def test_a_recorded_question_proves_nothing(guard: Answering) -> None:
+    """Asked again of a guard whose nonce is another."""
+    _, question, _ = _converse(guard.address)
+    with socket.create_connection(guard.address, timeout=10) as again:
+        wire.receive(again, len(wire.OPENING) + wire.NONCE_BYTES, time.monotonic() + 10)
+        again.sendall(question)
+        assert again.recv(100) == b""
+    assert guard.server.refused == 1
+
+
+def test_hostile_questions(guard: Answering) -> None:
+    """Too long, cut, or nothing: closed, and the next is served."""
+    for data in (b"\xff" * 100, b"\0\0\4\1" + b"x" * 2000, b"\0", b""):
+        with (
+            socket.create_connection(guard.address, timeout=10) as one,
+            contextlib.suppress(OSError),
+        ):
+            one.sendall(data)
+            one.shutdown(socket.SHUT_WR)
+            while one.recv(1000):
+                pass
+    assert guard.greet().active
+
+
+def test_a_port_that_is_taken() -> None:
+    """The operator hears which."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(UsageError, match=r"--hello 127\.0\.0\.1:"),
+    ):
+        hello.listen(server.getsockname(), "--hello")
+
+
+def _converse(address: tuple[str, int]) -> tuple[bytes, bytes, bytes]:
+    """Opening, question and answer of an honest hello."""
+    with socket.create_connection(address, timeout=10) as one:
+        opening = wire.receive(one, len(wire.OPENING) + wire.NONCE_BYTES, time.monotonic() + 10)
+        body = orjson.dumps({"ask": "hello", "nonce": ("11" * 32)})
+        question = wire.frame(KEY, wire.agent_context(opening[len(wire.OPENING) :]), body)
+        one.sendall(question)
+        answer = b""
+        while piece := one.recv(1000):
+            answer += piece
+        return opening, question, answer
+
+
+def _replay(impostor: socket.socket, opening: bytes, question: bytes, answer: bytes) -> None:
+    connection, _ = impostor.accept()
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(opening)
+        wire.receive(connection, len(question), time.monotonic() + 10)
+        connection.sendall(answer)
+        connection.recv(1)

@@ -1,0 +1,141 @@
+"""What COMMAND is started with, and what it cannot get back."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shadow_agent.errors import HostError, UsageError
+from shadow_agent.guard import launch
+from shadow_agent.guard.cgroup import Cgroup
+from tests.testbed.wait import eventually
+from tests.unit.isolated import needs_root
+
+pytestmark = needs_root
+
+NOBODY = pwd.getpwnam("nobody")
+# Debian's: the one that runs the tests may lie in a folder that nobody may enter.
+PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Cgroup]:
+    """One of this test."""
+    found = Cgroup.prepare(Path(f"shadow-agent-launch-{os.getpid()}"))
+    yield found
+    found.kill()
+    eventually(lambda: not found.pids(), 5, "cgroup empty")
+    found.close()
+
+
+def _run(cgroup: Cgroup, code: str, cover: tuple[Path, ...] = ()) -> str:
+    """What a Python program started so says on standard output."""
+    ours, theirs = os.pipe()
+    saved = os.dup(1)
+    try:
+        os.dup2(theirs, 1)
+        pid = launch.start([PYTHON, "-I", "-c", code], cgroup, NOBODY, cover)
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        said = pipe.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return said
+
+
+def test_it_has_no_privileges(cgroup: Cgroup) -> None:
+    """Another user, no capability now or later, no group of root's, in the cgroup."""
+    said = _run(
+        cgroup,
+        "import json, os\n"
+        "lines = [l.split(':') for l in open('/proc/self/status').read().splitlines()]\n"
+        "status = {l[0]: l[1].strip() for l in lines}\n"
+        "cgroup = open('/proc/self/cgroup').read()\n"
+        "print(json.dumps([status, cgroup, os.listdir('/proc/self/fd')]))",
+    )
+    status, groups, files = json.loads(said)
+    sets = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    assert {status[name] for name in sets} == {"0" * 16}
+    assert status["Uid"].split() == [str(NOBODY.pw_uid)] * 4
+    assert (status["Groups"], status["NoNewPrivs"], status["Seccomp"]) == ("", "1", "2")
+    assert f"/{cgroup.path.name}\n" in groups
+    # what was open here is not open there; one is the folder being listed
+    assert sorted(map(int, files))[:3] == [0, 1, 2]
+    assert len(files) == 4
+
+
+def test_it_cannot_leave_its_cgroup(cgroup: Cgroup) -> None:
+    """Nobody but root moves a process."""
+    parent = cgroup.path.parent / "cgroup.procs"
+    said = _run(
+        cgroup,
+        "import os\n"
+        f"try: open({str(parent)!r}, 'w').write(str(os.getpid()))\n"
+        "except OSError as error: print(error.strerror)",
+    )
+    assert said == "Permission denied\n"
+
+
+def test_brokers_are_covered(cgroup: Cgroup, tmp_path: Path) -> None:
+    """Who resolves names or starts programs for others is not there; other sockets are."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    broker, other = tmp_path / "broker", tmp_path / "other"
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        for listener, path in ((one, broker), (two, other)):
+            listener.bind(str(path))
+            listener.listen()
+            path.chmod(0o777)
+        assert launch.brokers((broker, tmp_path / "none", tmp_path)) == (broker,)
+        said = _run(
+            cgroup,
+            "import socket\n"
+            f"for path in ({str(broker)!r}, {str(other)!r}):\n"
+            "    try: print(socket.socket(socket.AF_UNIX).connect(path))\n"
+            "    except OSError as error: print(error.strerror)",
+            launch.brokers((broker,)),
+        )
+        assert said == "Connection refused\nNone\n"
+        with socket.socket(socket.AF_UNIX) as here:
+            here.connect(str(broker))  # only COMMAND sees it covered
+
+
+def test_a_command_that_is_not_there(cgroup: Cgroup) -> None:
+    """Is named, and nothing is left."""
+    with pytest.raises(UsageError, match="/no/such: No such file or directory; name a program"):
+        launch.start(["/no/such"], cgroup, NOBODY, ())
+    assert cgroup.pids() == []
+
+
+def test_a_cgroup_that_cannot_be_entered(cgroup: Cgroup) -> None:
+    """The command does not run."""
+    gone = Cgroup(cgroup.path / "gone", cgroup.fd, made=False)
+    with pytest.raises(HostError, match="cannot start /bin/true guarded: cgroup"):
+        launch.start(["/bin/true"], gone, NOBODY, ())
+
+
+def test_standard_files_are_no_network_sockets() -> None:
+    """A socket from before the cgroup is not guarded; a journal's Unix socket is none of those."""
+    left, right = socket.socketpair()
+    with left, right, socket.socket() as network:
+        assert launch.domain_of(left.fileno()) == socket.AF_UNIX
+        assert launch.domain_of(network.fileno()) == socket.AF_INET
+        saved = os.dup(0)
+        try:
+            os.dup2(network.fileno(), 0)
+            with pytest.raises(HostError, match="file 0 is a network socket"):
+                launch.check_standard_files()
+        finally:
+            os.dup2(saved, 0)
+            os.close(saved)
+    launch.check_standard_files()
+    assert launch.domain_of(9999) is None
