@@ -419,6 +419,8 @@ def test_workers_have_no_privileges(served: Testbed) -> None:
         assert set(status_field(pid, "Uid").split()) != {"0"}
         assert "0" not in status_field(pid, "Uid").split()
         assert status_field(pid, "Groups") == ""
+        assert status_field(pid, "Seccomp") == "2", "a filter"
+    assert agent.ask("status")["isolation"]["seccomp"] == "on"
     # production goes first where processors are short; scrapes cost nothing
     ours = os.getpriority(os.PRIO_PROCESS, 0)
     below = min(ours + 10, 19)

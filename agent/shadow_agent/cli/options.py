@@ -45,6 +45,30 @@ Iface = Annotated[
         "--iface", metavar="IFACE", help="Interface where production's traffic passes; repeats."
     ),
 ]
+Isolate = Annotated[
+    bool | None,
+    typer.Option(
+        "--isolate",
+        help="Replay from a network namespace of its own, on a macvlan child of the shadow's "
+        "interface.",
+    ),
+]
+IsolateAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--isolate-address",
+        metavar="CIDR",
+        help="A free address of the shadow's subnet for --isolate, as in 10.0.0.77/24.",
+    ),
+]
+IsolateGateway = Annotated[
+    str | None,
+    typer.Option(
+        "--isolate-gateway",
+        metavar="ADDRESS",
+        help="The router to a shadow in another subnet, for --isolate.",
+    ),
+]
 Json = Annotated[bool | None, typer.Option("--json", help="Print JSON instead of text.")]
 JsonSummary = Annotated[
     bool | None,
@@ -56,6 +80,15 @@ Methods = Annotated[
         "--methods",
         metavar="GET,HEAD,...|all",
         help="Methods to replay. Default: GET,HEAD,OPTIONS. What else comes is counted.",
+    ),
+]
+Notrack = Annotated[
+    str | None,
+    typer.Option(
+        "--notrack",
+        metavar="auto|off",
+        help="Keep connections to the shadow out of this host's conntrack table. Default: auto, "
+        "where the way to the shadow works without.",
     ),
 ]
 Port = Annotated[
@@ -84,6 +117,14 @@ RuntimeDir = Annotated[
         "--runtime-dir",
         metavar="DIR",
         help="Where control sockets are. Default: /run/shadow-agent.",
+    ),
+]
+Seccomp = Annotated[
+    str | None,
+    typer.Option(
+        "--seccomp",
+        metavar="auto|require|off",
+        help="Filter the system calls of workers. Default: auto, where this host can.",
     ),
 ]
 Session = Annotated[

@@ -10,7 +10,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, Final
 
-from shadow_agent.config import parse
+from shadow_agent.config import isolation, parse
 from shadow_agent.config.gate import GATE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
@@ -22,17 +22,22 @@ KEYS: Final[Mapping[str, Key]] = {
     "debug": Key("debug", parse.flag),
     "duration": Key("duration_s", parse.seconds),
     "iface": Key("interfaces", parse.interfaces),
+    "isolate": Key("isolate", parse.flag),
+    "isolate-address": Key("isolate_address", isolation.own_address),
+    "isolate-gateway": Key("isolate_gateway", isolation.gateway),
     "json": Key("json", parse.flag),
     "loader": Key("loader", parse.one_of("auto", "libbpf", "bcc")),
     "mechanism": Key("mechanism", parse.one_of("auto", "tcx", "clsact")),
     "methods": Key("methods", parse.methods),
     "metrics": Key("metrics", parse.listen_address),
+    "notrack": Key("notrack", parse.one_of("auto", "off")),
     "port": Key("ports", parse.ports),
     "production-build": Key("production_build", parse.build),
     "requests": Key("requests", parse.whole(1, parse.MAX_COUNT)),
     "require-shadow": Key("require_shadow", parse.flag),
     "runtime-dir": Key("runtime_dir", parse.folder),
     "sample": Key("sample", parse.fraction),
+    "seccomp": Key("seccomp", parse.one_of("auto", "require", "off")),
     "session": Key("session", parse.session),
     "shadow": Key("shadow", parse.shadow_url),
     "shadow-build": Key("shadow_build", parse.build),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from shadow_agent.config import file, parse
+from shadow_agent.config import file, isolation, parse
 from shadow_agent.config.file import NOTHING, File, Settings
 from shadow_agent.config.keys import KEYS, SECTIONS, convert, find
 from shadow_agent.config.model import Config
@@ -79,6 +79,7 @@ def _check_together(config: Config) -> None:
             f"--shadow-iface {config.shadow_interface}: is the tapped interface",
             "give the shadow an interface of its own, or say --allow-same-interface",
         )
+    isolation.check(config)
     socket = config.runtime_dir / f"{config.target}.sock"
     if len(str(socket).encode()) > _MAX_SOCKET_PATH:
         raise UsageError(

@@ -6,6 +6,7 @@ Durations are in seconds, sizes in bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Final, Literal
 
@@ -89,6 +90,14 @@ class Config:
     json: bool = False
     allow_same_interface: bool = False
     require_shadow: bool = False
+    # Replay sockets live in a namespace of their own, on a macvlan child of the shadow interface.
+    isolate: bool = False
+    isolate_address: IPv4Interface | IPv6Interface | None = None
+    isolate_gateway: IPv4Address | IPv6Address | None = None
+    # Keep connections to the shadow out of this host's conntrack table where that works.
+    notrack: Literal["auto", "off"] = "auto"
+    # Filter the system calls of children; "auto": where the host can.
+    seccomp: Literal["auto", "require", "off"] = "auto"
     mechanism: MechanismName = "auto"
     # None: ``shadow-agent`` if there is such a user, else ``nobody``; see ``unprivileged_user``.
     user: str | None = None

@@ -100,5 +100,5 @@ class Account:
         self.run = replace(self.run, epoch=self.run.epoch + 1, builds=builds)
 
     def _cost(self) -> Cost:
-        cost = cost_of(os.getpid(), self._fleet.pids)
+        cost = cost_of(os.getpid(), self._fleet.pids, self._fleet.memory.pss)
         return cost._replace(cpu_s=max(cost.cpu_s - self._spent, 0.0))

@@ -18,6 +18,7 @@ from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.settings import WorkerSettings
 from shadow_agent.daemon.worker import run_worker
 from shadow_agent.kernel.tap import Tap
+from shadow_agent.telemetry.cost import Rollups
 
 _DRAIN: Final = b'{"command":"drain"}'
 # A worker that dies at once is not restarted in a tight loop.
@@ -46,9 +47,10 @@ class Fleet:
 
     def __init__(
         self, tap: Tap, settings: WorkerSettings, selector: selectors.BaseSelector, books: Books,
-        say: Callable[[str], None],
+        say: Callable[[str], None], alert: Callable[[str], None],
     ) -> None:  # fmt: skip
         """``settings`` are shard 0's; nobody is started yet."""
+        self._alert = alert
         self._tap = tap
         self._settings = settings
         self._selector = selector
@@ -57,6 +59,7 @@ class Fleet:
         self._seats = [_Seat(shard) for shard in range(settings.shards)]
         self._draining = False
         self._ticked = 0.0
+        self.memory = Rollups()
 
     @property
     def pids(self) -> list[int]:
@@ -110,6 +113,9 @@ class Fleet:
         seat.claims.reset()
         pid = os.fork()
         if pid == 0:
+            ours.close()
+            if not theirs.recv(1):
+                os._exit(1)
             run_worker(
                 replace(self._settings, shard=seat.shard),
                 self._tap.ring_fds[seat.shard],
@@ -119,6 +125,8 @@ class Fleet:
                 parent,
             )
         theirs.close()
+        self.memory.open(pid)
+        ours.send(b"g")  # it may drop its privileges now
         seat.pid = pid
         seat.channel = ChildChannel(ours)
         seat.heard = seat.started = time.monotonic()
@@ -152,6 +160,7 @@ class Fleet:
         if not seat.pid:
             return
         _, status = os.waitpid(seat.pid, 0)
+        self.memory.forget(seat.pid)
         seat.pid = 0
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
@@ -170,6 +179,9 @@ class Fleet:
         if progress.claimed > ring.consumed:
             ring.skip_to(progress.claimed)
         self._books.bury(seat.shard, progress, claimed)
+        if code == -signal.SIGSYS:
+            # no defect that we know of ends like this: more likely the wire has a hold of it
+            self._alert(f"worker {seat.shard} was killed for a system call that is forbidden to it")
         how = f"signal {-code}" if code < 0 else f"exit {code}"
         self._say(
             f"worker {seat.shard} died ({how}) with {claimed[0]} records in hand"

@@ -18,6 +18,7 @@ from shadow_agent.daemon.process import (
     ignore_terminal_signals,
     name_process,
 )
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Profile, Sandbox
 from shadow_agent.errors import UsageError
 from shadow_agent.telemetry.exporter import Exposition, render_metrics, serve
 
@@ -27,9 +28,12 @@ _LARGEST: Final = 1 << 20  # bytes of one page of metrics; some 60 KB are common
 class MetricsChild:
     """Started once; a scrape never reaches the privileged process."""
 
-    def __init__(self, address: tuple[str, int], user: pwd.struct_passwd) -> None:
+    def __init__(
+        self, address: tuple[str, int], user: pwd.struct_passwd, sandbox: Sandbox = NO_SANDBOX
+    ) -> None:
         """Listening, in a child. Raises UsageError."""
         self._user = user
+        self._sandbox = sandbox
         self._listener = _listen(address)
         self._fork()
 
@@ -61,7 +65,7 @@ class MetricsChild:
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _run(self._listener, theirs, self._user, parent)
+            _run(self._listener, theirs, self._user, self._sandbox, parent)
         theirs.close()
 
 
@@ -88,8 +92,9 @@ def _listen(address: tuple[str, int]) -> socket.socket:
 
 
 def _run(
-    listener: socket.socket, channel: socket.socket, user: pwd.struct_passwd, parent: int
-) -> NoReturn:
+    listener: socket.socket, channel: socket.socket, user: pwd.struct_passwd, sandbox: Sandbox,
+    parent: int,
+) -> NoReturn:  # fmt: skip
     code = 1
     try:
         ignore_terminal_signals()
@@ -97,6 +102,7 @@ def _run(
         close_all_but({listener.fileno(), channel.fileno()})
         drop_privileges(user)
         die_with_parent(parent)
+        sandbox.load(Profile.METRICS)
         asyncio.run(_serve(listener, channel))
         code = 0
     finally:

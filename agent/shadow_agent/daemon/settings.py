@@ -10,6 +10,7 @@ from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Sandbox
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.http.exchange import Limits as HttpLimits
 from shadow_agent.kernel.attach import Mechanism
@@ -36,6 +37,7 @@ class WorkerSettings:
     pool_limits: PoolLimits
     drain_s: float
     debug: bool
+    sandbox: Sandbox = NO_SANDBOX
 
 
 def tap_settings(config: Config, plan: Plan) -> TapSettings:
@@ -53,7 +55,11 @@ def tap_settings(config: Config, plan: Plan) -> TapSettings:
 
 
 def worker_settings(
-    config: Config, plan: Plan, user: pwd.struct_passwd, budget: RequestBudget | None = None
+    config: Config,
+    plan: Plan,
+    user: pwd.struct_passwd,
+    budget: RequestBudget | None = None,
+    sandbox: Sandbox = NO_SANDBOX,
 ) -> WorkerSettings:
     """For the worker of shard 0; the others differ in the shard only."""
     limits = config.limits
@@ -73,4 +79,5 @@ def worker_settings(
         pool_limits=pool_limits(limits),
         drain_s=limits.drain_s,
         debug=config.debug,
+        sandbox=sandbox,
     )

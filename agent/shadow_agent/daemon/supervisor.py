@@ -25,6 +25,7 @@ from shadow_agent.daemon.account import Account
 from shadow_agent.daemon.audit import Actor, AuditTrail
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.budget import RequestBudget
+from shadow_agent.daemon.capabilities import keep_what_attach_needs
 from shadow_agent.daemon.control import Answer, ControlServer
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.fleet import Fleet
@@ -36,6 +37,7 @@ from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.plan import Plan, make_plan
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import RunFolder
+from shadow_agent.daemon.seccomp import open_sandbox
 from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
@@ -89,6 +91,7 @@ class Supervisor:
         self._stop: str | None = None  # why we stop, once we do
         self._stopper: Actor | None = None  # who said so
         self._hurry = False  # a second signal: no drain
+        self._tripped = False  # the alert about it was raised
         self._waiting: list[Answer] = []  # who asked to detach
         for line in remove_stale(config.target):
             self._say(f"removed what a killed agent left: {line}")
@@ -106,7 +109,12 @@ class Supervisor:
             ) from exc
         stack.callback(self._tap.close)
         self._books = Books(config.workers)
-        self._metrics = None if config.metrics is None else MetricsChild(config.metrics, user)
+        sandbox = open_sandbox(config.seccomp)
+        if not sandbox.on and config.seccomp != "off":
+            self._say(f"system calls of workers are not filtered: seccomp {sandbox.state}")
+        self._metrics = (
+            None if config.metrics is None else MetricsChild(config.metrics, user, sandbox)
+        )
         if self._metrics is not None:
             stack.callback(self._metrics.close)
         budget = None if config.requests is None else RequestBudget(config.requests)
@@ -114,10 +122,11 @@ class Supervisor:
             stack.callback(budget.close)
         self._fleet = Fleet(
             self._tap,
-            worker_settings(config, plan, user, budget),
+            worker_settings(config, plan, user, budget, sandbox),
             self._selector,
             self._books,
             self._say,
+            self._alert,
         )
         stack.callback(self._fleet.stop)
         self._control = ControlServer(
@@ -134,6 +143,7 @@ class Supervisor:
             builds={"production": config.production_build, "shadow": config.shadow_build},
             epoch=1,
             loader=str(self._tap.loader),
+            isolation={"seccomp": sandbox.state},
         )
         self._account = Account(run, self._tap, self._books, self._fleet, self._places)
         self._dial = Dial(self._tap.control, config.sample)
@@ -152,11 +162,17 @@ class Supervisor:
         """Until somebody says stop."""
         self._catch_signals()
         self._audit.begin({"run": self._folder.run_id, "config": as_dict(self._config)})
+        # before anybody is forked: what works now works as well for those that come later
+        kept = keep_what_attach_needs((self._folder.path, self._config.runtime_dir))
         self._fleet.start()
         self._tap.control.renew_lease(time.monotonic_ns())
         self._places.attach_all()
         account = self._account
-        account.run = replace(account.run, attached=self._tap.mechanisms)
+        account.run = replace(
+            account.run,
+            attached=self._tap.mechanisms,
+            isolation={**account.run.isolation, "capabilities": ", ".join(kept)},
+        )
         self._note(self._folder.write_run(account.run))
         self._say(
             f"attached {self._config.target}: "
@@ -195,7 +211,8 @@ class Supervisor:
         config = self._config
         if config.duration_s is not None and self._account.age_s >= config.duration_s:
             self._stop = self._stop or "duration reached"
-        if self._tap.control.state().tripped and not self._account.alerts:
+        if self._tap.control.state().tripped and not self._tripped:
+            self._tripped = True
             self._alert(
                 "a packet of the shadow left towards clients: mirroring is stopped; "
                 "see that this host does not forward between the two interfaces"

@@ -24,6 +24,7 @@ from shadow_agent.daemon.process import (
     ignore_terminal_signals,
     name_process,
 )
+from shadow_agent.daemon.seccomp import Profile
 from shadow_agent.daemon.settings import WorkerSettings
 from shadow_agent.daemon.uplink import Uplink, complain
 from shadow_agent.flow.counts import SegmentCounts
@@ -73,6 +74,8 @@ def run_worker(
         close_all_but({ring_fd, channel.fileno(), *shared})
         drop_privileges(settings.user)
         die_with_parent(parent)
+        # before the loop is made: where it may, libuv gets an io_uring, which no filter sees into
+        settings.sandbox.load(Profile.WORKER)
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
         Worker(settings, ring, ring_fd, control, claims, loop).run(channel)

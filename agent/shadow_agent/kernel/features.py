@@ -22,6 +22,7 @@ _AS_ROOT: Final = "run as root"
 
 # linux/capability.h, and what each is for.
 CAPABILITIES: Final = {
+    "CAP_KILL": 5,  # end workers, which are another user's
     "CAP_SETGID": 6,  # workers run unprivileged
     "CAP_SETUID": 7,  # as CAP_SETGID
     "CAP_NET_ADMIN": 12,  # attach to an interface

@@ -12,6 +12,7 @@ from shadow_agent.capture.counts import PacketCounts
 from shadow_agent.capture.decoder import Decoder, DecoderLimits
 from shadow_agent.capture.file import NotACapture, open_capture
 from shadow_agent.daemon.observed import observed
+from shadow_agent.daemon.seccomp import Profile, open_sandbox
 from shadow_agent.errors import ExitCode, UsageError
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import FlowLimits
@@ -74,8 +75,10 @@ def run(settings: ReadSettings, say: Callable[[str], None]) -> ExitCode:
     name = "standard input" if settings.path == STDIN else settings.path
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopper(source))
+    sandbox = open_sandbox("auto", (Profile.READER,))
     become_unprivileged(settings.user)
     limit_memory()
+    sandbox.load(Profile.READER)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_EVERY, 20, 50)

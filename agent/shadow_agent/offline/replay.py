@@ -23,6 +23,7 @@ from shadow_agent.config import Config
 from shadow_agent.daemon.log import open_log
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import new_run_id
+from shadow_agent.daemon.seccomp import Profile, open_sandbox
 from shadow_agent.daemon.shadow import resolve, trouble_with
 from shadow_agent.daemon.show import show
 from shadow_agent.errors import ExitCode, HostError, ShadowUnreachable, UsageError
@@ -58,9 +59,12 @@ def run(config: Config, path: str) -> ExitCode:
     allow_files(config.limits.max_connections + _SPARE_FILES)
     with open_log() as log:
         console = Console(file=log)
-        loop = uvloop.new_event_loop()
         _rehearse()
+        sandbox = open_sandbox(config.seccomp, (Profile.WORKER,))
         become_unprivileged(config.user)
+        # before the loop is made: where it may, libuv gets an io_uring, which no filter sees into
+        sandbox.load(Profile.WORKER)
+        loop = uvloop.new_event_loop()
         try:
             capture = open_capture(io.BufferedReader(source))
         except NotACapture as exc:

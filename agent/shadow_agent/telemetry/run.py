@@ -21,6 +21,7 @@ class Run:
     epoch: int = 0
     loader: str = ""  # "libbpf" or "bcc"
     attached: Mapping[str, str] = field(default_factory=dict)  # interface → "tcx" or "clsact"
+    isolation: Mapping[str, str] = field(default_factory=dict)  # mechanism → "on", or why not
 
 
 class State(NamedTuple):

@@ -49,6 +49,7 @@ def summary_json(
         "epoch": run.epoch,
         "loader": run.loader,
         "attached": dict(run.attached),
+        "isolation": dict(run.isolation),
         "duration_s": round(duration_s, 3),
         "ledger": ledger.as_dict(),
         "imbalances": imbalances(ledger) + (left_over(ledger) if drained else []),

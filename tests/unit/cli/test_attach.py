@@ -1,5 +1,6 @@
 """``attach``: flags to Config to run."""
 
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
         f"--methods GET,POST --workers 2 --data-dir {tmp_path}/data --metrics 127.0.0.1:9464 "
         f"--loader libbpf --json --allow-same-interface --require-shadow --mechanism clsact "
         f"--user nobody --runtime-dir {tmp_path} --session cookie:sid --production-build a "
-        f"--shadow-build b --debug"
+        f"--shadow-build b --debug --isolate --isolate-address 10.0.0.77/24 "
+        f"--isolate-gateway 10.0.0.1 --notrack off --seccomp require"
     ).split()
     assert {one.removeprefix("--") for one in arguments if one.startswith("--")} == KEYS.keys() - {
         "speed"
@@ -48,6 +50,11 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
             production_build="a",
             shadow_build="b",
             debug=True,
+            isolate=True,
+            isolate_address=ip_interface("10.0.0.77/24"),
+            isolate_gateway=ip_address("10.0.0.1"),
+            notrack="off",
+            seccomp="require",
         )
     ]
     assert (tmp_path / "data").is_dir()

@@ -54,13 +54,17 @@ class Stage:
         self.ring = Ring()
         self.books = Books(1)
         self.said: list[str] = []
+        self.alerts: list[str] = []
         self.selector = selectors.DefaultSelector()
         tap = SimpleNamespace(rings=[self.ring], ring_fds=[-1], control_fd=-1)
         monkeypatch.setattr(module, "run_worker", self._run)
         # replace() only looks at the fields that change
         settings = cast(WorkerSettings, SimpleNamespace(shards=1))
         monkeypatch.setattr(module, "replace", lambda made, **_: made)
-        self.fleet = Fleet(cast(Tap, tap), settings, self.selector, self.books, self.said.append)
+        self.fleet = Fleet(
+            cast(Tap, tap), settings, self.selector, self.books, self.said.append,
+            self.alerts.append,
+        )  # fmt: skip
 
     def _run(self, *told: Any) -> NoReturn:
         _, _, _, channel, claims, _ = told
@@ -165,6 +169,14 @@ def test_nonsense_costs_a_worker_its_life(stage: Stage) -> None:
     stage.fleet.start()
     stage.until_dead()
     assert any("nonsense" in line for line in stage.said)
+
+
+def test_a_forbidden_call_raises_an_alert(stage: Stage) -> None:
+    """The filter's kill is no ordinary death."""
+    stage.life = lambda *_: os.kill(os.getpid(), signal.SIGSYS)
+    stage.fleet.start()
+    stage.until_dead()
+    assert stage.alerts == ["worker 0 was killed for a system call that is forbidden to it"]
 
 
 def test_who_hangs_is_killed(stage: Stage) -> None:
