@@ -28,8 +28,10 @@ def test_the_supervisor_keeps_what_attach_needs(bed: Testbed) -> None:
     before = status["workers"]
     os.kill(before[0], signal.SIGKILL)
     eventually(
-        lambda: len(set(agent.ask("status")["workers"]) | set(before)) == 3
-        and len(agent.ask("status")["workers"]) == 2,
+        lambda: (
+            len(set(agent.ask("status")["workers"]) | set(before)) == 3
+            and len(agent.ask("status")["workers"]) == 2
+        ),
         PATIENCE_S,
         "another worker",
         agent.pid,

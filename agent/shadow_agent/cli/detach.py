@@ -56,9 +56,9 @@ def detach(
 
 
 def _remove_stale(target: str | None) -> list[str]:
-    from shadow_agent.kernel.attach import remove_stale  # noqa: PLC0415 - netlink, 110 ms
+    from shadow_agent.kernel import attach, nftables  # noqa: PLC0415 - netlink, 110 ms
 
     try:
-        return remove_stale(target)
+        return [*attach.remove_stale(target), *nftables.remove_stale(target)]
     except PermissionError as error:
         raise HostError(f"stale filters: {error.strerror}", "run as root") from error

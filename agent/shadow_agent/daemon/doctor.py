@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from shadow_agent.config import ShadowUrl, check_data_dir, endpoint, unprivileged_user
+from shadow_agent.daemon.seccomp import open_sandbox
 from shadow_agent.errors import UsageError
-from shadow_agent.kernel import features, netlink
+from shadow_agent.kernel import conntrack, features, netlink
 from shadow_agent.kernel.features import Finding
 from shadow_agent.kernel.offloads import offloads
 
@@ -45,7 +46,15 @@ def check(wanted: Wanted) -> list[Finding]:
     found += listening(wanted.ports)
     if wanted.shadow is not None:
         found += shadow(wanted, wanted.shadow)
+    found += [conntrack.headroom(), conntrack.notrack(), seccomp()]
     return [*found, data_dir(wanted.data_dir), user(wanted.user)]
+
+
+def seccomp() -> Finding:
+    """Whether the system calls of workers can be filtered."""
+    made = open_sandbox("auto")
+    fix = "" if made.on else "apt install libseccomp2, on a kernel with CONFIG_SECCOMP_FILTER"
+    return Finding("seccomp", made.on or None, made.state, fix)
 
 
 def interface(name: str) -> list[Finding]:

@@ -32,6 +32,7 @@ from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.gate import make_gate
 from shadow_agent.daemon.log import open_log
 from shadow_agent.daemon.metrics import MetricsChild
+from shadow_agent.daemon.notrack import Notrack
 from shadow_agent.daemon.operator import Operator
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.plan import Plan, make_plan
@@ -42,6 +43,7 @@ from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
 from shadow_agent.errors import ExitCode, HostError, UsageError
+from shadow_agent.kernel import nftables
 from shadow_agent.kernel.attach import remove_stale
 from shadow_agent.kernel.features import capabilities
 from shadow_agent.kernel.layout import Role
@@ -93,7 +95,7 @@ class Supervisor:
         self._hurry = False  # a second signal: no drain
         self._tripped = False  # the alert about it was raised
         self._waiting: list[Answer] = []  # who asked to detach
-        for line in remove_stale(config.target):
+        for line in (*remove_stale(config.target), *nftables.remove_stale(config.target)):
             self._say(f"removed what a killed agent left: {line}")
         user = unprivileged_user(config.user)
         allow_files(config.limits.max_connections + _SPARE_FILES)
@@ -129,6 +131,8 @@ class Supervisor:
             self._alert,
         )
         stack.callback(self._fleet.stop)
+        notrack = Notrack(config.target, plan, config.notrack)
+        stack.callback(notrack.close)
         self._control = ControlServer(
             config.runtime_dir / f"{config.target}.sock", self._selector, self._command
         )
@@ -143,7 +147,7 @@ class Supervisor:
             builds={"production": config.production_build, "shadow": config.shadow_build},
             epoch=1,
             loader=str(self._tap.loader),
-            isolation={"seccomp": sandbox.state},
+            isolation={"seccomp": sandbox.state, "notrack": notrack.state},
         )
         self._account = Account(run, self._tap, self._books, self._fleet, self._places)
         self._dial = Dial(self._tap.control, config.sample)

@@ -121,7 +121,17 @@ def test_what_is_said_not_to_exist(sandbox: Sandbox, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["execve", "ptrace", "process_vm_readv", "bpf", "setns", "unshare", "mount", "setuid", "keyctl"],
+    [
+        "execve",
+        "ptrace",
+        "process_vm_readv",
+        "bpf",
+        "setns",
+        "unshare",
+        "mount",
+        "setuid",
+        "keyctl",
+    ],
 )
 @pytest.mark.parametrize("profile", list(Profile), ids=lambda profile: profile.name)
 def test_what_is_deadly(sandbox: Sandbox, profile: Profile, name: str) -> None:
