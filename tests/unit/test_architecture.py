@@ -93,8 +93,10 @@ MAX_LINES = 300
 NO_TWIN: dict[str, str] = {
     # a whole agent with its own processes: nothing of it works without a loaded tap
     "daemon.account": "tests/net/test_operator.py",
+    "daemon.parts": "tests/net/test_operator.py, tests/net/test_mirror.py",
     "daemon.places": "tests/net/test_container.py",
     "daemon.supervisor": "tests/net/test_operator.py, tests/net/test_mirror.py",
+    "daemon.watch": "a protocol: mypy checks it",
     "daemon.worker": "tests/net/test_mirror.py, tests/net/test_overflow.py",
     # a whole guard with its own processes: nothing of it works without its programs
     "guard.run": "tests/net/test_guard.py",

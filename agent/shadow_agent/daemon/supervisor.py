@@ -6,64 +6,35 @@ second renews the lease that lets the tap copy.
 
 from __future__ import annotations
 
-import os
 import selectors
-import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rich.console import Console
 
-from shadow_agent import __version__
-from shadow_agent.config import Config, as_dict, unprivileged_user
-from shadow_agent.daemon.account import Account
-from shadow_agent.daemon.audit import Actor, AuditTrail
-from shadow_agent.daemon.books import Books
-from shadow_agent.daemon.budget import RequestBudget
+from shadow_agent.config import Config, as_dict
+from shadow_agent.daemon.audit import Actor
 from shadow_agent.daemon.capabilities import keep_what_attach_needs
-from shadow_agent.daemon.control import Answer, ControlServer
-from shadow_agent.daemon.dial import Dial
-from shadow_agent.daemon.fleet import Fleet
-from shadow_agent.daemon.gate import make_gate
+from shadow_agent.daemon.control import Answer
+from shadow_agent.daemon.ending import Ending
 from shadow_agent.daemon.log import open_log
-from shadow_agent.daemon.metrics import MetricsChild
-from shadow_agent.daemon.notrack import Notrack
-from shadow_agent.daemon.operator import Operator
-from shadow_agent.daemon.places import Places
+from shadow_agent.daemon.parts import assemble
 from shadow_agent.daemon.plan import Plan, make_plan
-from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import RunFolder
-from shadow_agent.daemon.seccomp import open_sandbox
-from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
 from shadow_agent.errors import ExitCode, HostError, UsageError
-from shadow_agent.kernel import nftables
-from shadow_agent.kernel.attach import remove_stale
 from shadow_agent.kernel.features import capabilities
 from shadow_agent.kernel.layout import Role
-from shadow_agent.kernel.program import Loader, LoadError
-from shadow_agent.kernel.tap import Tap
 from shadow_agent.telemetry.progress import Progress
-from shadow_agent.telemetry.run import Run
 
 _TICK_S: Final = 0.25
 _SHOW_S: Final = 0.5
 _METRICS_S: Final = 1.0
-# Files a worker needs beside one per shadow connection.
-_SPARE_FILES: Final = 256
-
-
-class Watch(Protocol):
-    """What looks after something four times a second."""
-
-    def tick(self, now: float) -> None:
-        """``now`` is CLOCK_MONOTONIC, seconds."""
 
 
 def run(config: Config) -> ExitCode:
@@ -86,85 +57,29 @@ class Supervisor:
     """One attached target, from load to summary. Everything it opens is undone by ``stack``."""
 
     def __init__(self, config: Config, plan: Plan, folder: RunFolder, stack: ExitStack) -> None:
-        """Loads the tap and forks the workers; nothing is attached yet."""
+        """Loads the tap; nothing is attached yet."""
         self._config = config
         self._folder = folder
         self._console = Console(file=stack.enter_context(open_log()))
-        self._stop: str | None = None  # why we stop, once we do
-        self._stopper: Actor | None = None  # who said so
-        self._hurry = False  # a second signal: no drain
+        self._ending = Ending()
         self._tripped = False  # the alert about it was raised
         self._waiting: list[Answer] = []  # who asked to detach
-        for line in (*remove_stale(config.target), *nftables.remove_stale(config.target)):
-            self._say(f"removed what a killed agent left: {line}")
-        user = unprivileged_user(config.user)
-        allow_files(config.limits.max_connections + _SPARE_FILES)
         self._selector = stack.enter_context(selectors.DefaultSelector())
-        try:
-            self._tap = Tap(Loader(config.loader), tap_settings(config, plan), plan.places)
-        except LoadError as exc:
-            raise HostError(str(exc)) from exc
-        except OSError as exc:
-            raise HostError(
-                f"cannot load the tap: {exc.strerror}",
-                "run as root; `shadow-agent doctor` says more",
-            ) from exc
-        stack.callback(self._tap.close)
-        self._books = Books(config.workers)
-        sandbox = open_sandbox(config.seccomp)
-        if not sandbox.on and config.seccomp != "off":
-            self._say(f"system calls of workers are not filtered: seccomp {sandbox.state}")
-        self._metrics = (
-            None if config.metrics is None else MetricsChild(config.metrics, user, sandbox)
-        )
-        if self._metrics is not None:
-            stack.callback(self._metrics.close)
-        budget = None if config.requests is None else RequestBudget(config.requests)
-        if budget is not None:
-            stack.callback(budget.close)
-        self._fleet = Fleet(
-            self._tap,
-            worker_settings(config, plan, user, budget, sandbox),
-            self._selector,
-            self._books,
-            self._say,
-            self._alert,
-        )
-        stack.callback(self._fleet.stop)
-        notrack = Notrack(config.target, plan, config.notrack)
-        stack.callback(notrack.close)
-        self._control = ControlServer(
-            config.runtime_dir / f"{config.target}.sock", self._selector, self._command
-        )
-        stack.callback(self._control.close)
-        self._places = Places(self._tap, plan.places, self._selector, self._say)
-        stack.callback(self._places.close)
-        run = Run(
-            version=__version__,
-            target=config.target,
-            shadow=str(config.shadow),
-            run_id=folder.run_id,
-            builds={"production": config.production_build, "shadow": config.shadow_build},
-            epoch=1,
-            loader=str(self._tap.loader),
-            isolation={"seccomp": sandbox.state, "notrack": notrack.state},
-        )
-        self._account = Account(run, self._tap, self._books, self._fleet, self._places)
-        self._dial = Dial(self._tap.control, config.sample)
-        self._operator = Operator(self._account, self._dial, folder, self._note)
-        self._watches: list[Watch] = [self._fleet, self._control, self._places]
-        self._audit = AuditTrail(config.data_dir, config.target, self._say)
-        self._dial.on_change.append(self._audit.turned)
-        gate = make_gate(config.gate, config.target, user, self._dial, self._say)
-        if gate is not None:
-            stack.callback(gate.close)
-            self._watches.append(gate)
+        parts = assemble(config, plan, folder, stack, self._selector, self._command, self)
+        self._tap = parts.tap
+        self._fleet = parts.fleet
+        self._places = parts.places
+        self._account = parts.account
+        self._operator = parts.operator
+        self._audit = parts.audit
+        self._metrics = parts.metrics
+        self._watches = parts.watches
         for warning in plan.warnings:
-            self._say(warning)
+            self.say(warning)
 
     def run(self) -> ExitCode:
         """Until somebody says stop."""
-        self._catch_signals()
+        self._ending.catch_signals(self._selector)
         self._audit.begin({"run": self._folder.run_id, "config": as_dict(self._config)})
         # before anybody is forked: what works now works as well for those that come later
         kept = keep_what_attach_needs((self._folder.path, self._config.runtime_dir))
@@ -177,14 +92,14 @@ class Supervisor:
             attached=self._tap.mechanisms,
             isolation={**account.run.isolation, "capabilities": ", ".join(kept)},
         )
-        self._note(self._folder.write_run(account.run))
-        self._say(
+        self.note(self._folder.write_run(account.run))
+        self.say(
             f"attached {self._config.target}: "
             + self._places.describe()
             + f"; shadow {self._config.shadow}"
         )
         with Progress(self._console, account.run) as progress:
-            self._loop(lambda: self._stop is not None, progress)
+            self._loop(lambda: self._ending.why is not None, progress)
             self._drain(progress)
         return self._finish()
 
@@ -203,7 +118,7 @@ class Supervisor:
             if self._metrics is not None and now >= next_metrics:
                 next_metrics = now + _METRICS_S
                 if self._metrics.revive():
-                    self._say("the metrics listener died; starting another")
+                    self.say("the metrics listener died; starting another")
                 self._metrics.publish(self._account.exposition())
             for key, _ in self._selector.select(max(next_tick - time.monotonic(), 0)):
                 key.data()
@@ -214,10 +129,10 @@ class Supervisor:
             watch.tick(now)
         config = self._config
         if config.duration_s is not None and self._account.age_s >= config.duration_s:
-            self._stop = self._stop or "duration reached"
+            self._ending.stop("duration reached")
         if self._tap.control.state().tripped and not self._tripped:
             self._tripped = True
-            self._alert(
+            self.alert(
                 "a packet of the shadow left towards clients: mirroring is stopped; "
                 "see that this host does not forward between the two interfaces"
             )
@@ -227,7 +142,7 @@ class Supervisor:
         progress.update(now, ledger, snapshot, self._account.state())
         wanted = self._config.requests
         if wanted is not None and ledger.replay.replayed >= wanted:
-            self._stop = self._stop or f"{wanted} requests replayed"
+            self._ending.stop(f"{wanted} requests replayed")
 
     def _drain(self, progress: Progress) -> None:
         """Production's tap first; the shadow's stays until its answers are in."""
@@ -237,21 +152,23 @@ class Supervisor:
         self._tap.detach(Role.PRODUCTION)
         self._tap.control.hold(paused)
         self._places.stop()
-        self._say(f"detached ({self._stop}); draining")
-        self._audit.note("detach", {"run": self._folder.run_id, "why": self._stop}, self._stopper)
-        if not self._hurry:
+        self.say(f"detached ({self._ending.why}); draining")
+        why = {"run": self._folder.run_id, "why": self._ending.why}
+        self._audit.note("detach", why, self._ending.by)
+        if not self._ending.hurry:
             self._fleet.drain()
             until = time.monotonic() + self._config.limits.drain_s + 2
             self._loop(
-                lambda: self._hurry or not self._fleet.pids or time.monotonic() >= until, progress
+                lambda: self._ending.hurry or not self._fleet.pids or time.monotonic() >= until,
+                progress,
             )
         self._tap.detach()
         self._fleet.stop()
 
     def _finish(self) -> ExitCode:
-        summary = self._account.summary(drained=not self._hurry)
+        summary = self._account.summary(drained=not self._ending.hurry)
         trouble = self._folder.write_summary(summary)
-        self._note(trouble)
+        self.note(trouble)
         # Those who asked first: standard output may be a pipe that nobody reads.
         for answer in self._waiting:
             answer({"ok": True, "summary": summary})
@@ -264,26 +181,10 @@ class Supervisor:
 
     # --- the operator ---
 
-    def _catch_signals(self) -> None:
-        ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
-        self._selector.register(ours, selectors.EVENT_READ, lambda: os.read(ours, 64))
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # or else nohup was meant
-            numbers.append(signal.SIGHUP)
-        for number in numbers:
-            signal.signal(number, self._signalled)
-
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self._hurry = self._stop is not None
-        self._stop = self._stop or signal.Signals(number).name
-
     def _command(self, command: dict[str, Any], answer: Answer) -> None:
         if command["command"] == "detach":
             self._waiting.append(answer)
-            self._stopper = self._stopper or Actor(*command["by"])
-            self._stop = self._stop or "detach"
+            self._ending.stop("detach", Actor(*command["by"]))
             return
         done = self._operator.obey(command)
         if done["ok"] and command["command"] != "status":
@@ -291,13 +192,18 @@ class Supervisor:
             self._audit.note(f"ctl {command.pop('command')}", {**command, "done": done}, actor)
         answer(done)
 
-    def _alert(self, text: str) -> None:
+    # --- the parts' voice ---
+
+    def alert(self, text: str) -> None:
+        """A line that stays in status, summary and metrics."""
         self._account.alerts.append(text)
-        self._say(f"ALERT: {text}")
+        self.say(f"ALERT: {text}")
 
-    def _note(self, trouble: str | None) -> None:
+    def note(self, trouble: str | None) -> None:
+        """What went wrong beside the thing itself, or None."""
         if trouble is not None:
-            self._say(trouble)
+            self.say(trouble)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """One line for whoever watches."""
         self._console.print(f"shadow-agent: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,140 @@
+"""What an attachment is made of, made in the order in which it can be."""
+
+from __future__ import annotations
+
+import selectors
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from shadow_agent import __version__
+from shadow_agent.config import Config, unprivileged_user
+from shadow_agent.daemon.account import Account
+from shadow_agent.daemon.audit import AuditTrail
+from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.budget import RequestBudget
+from shadow_agent.daemon.control import ControlServer, Handler
+from shadow_agent.daemon.dial import Dial
+from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.gate import make_gate
+from shadow_agent.daemon.metrics import MetricsChild
+from shadow_agent.daemon.notrack import Notrack
+from shadow_agent.daemon.operator import Operator
+from shadow_agent.daemon.places import Places
+from shadow_agent.daemon.plan import Plan
+from shadow_agent.daemon.process import allow_files
+from shadow_agent.daemon.rundir import RunFolder
+from shadow_agent.daemon.seccomp import open_sandbox
+from shadow_agent.daemon.settings import tap_settings, worker_settings
+from shadow_agent.daemon.watch import Watch
+from shadow_agent.errors import HostError
+from shadow_agent.kernel import nftables
+from shadow_agent.kernel.attach import remove_stale
+from shadow_agent.kernel.program import Loader, LoadError
+from shadow_agent.kernel.tap import Tap
+from shadow_agent.telemetry.run import Run
+
+# Files a worker needs beside one per shadow connection.
+_SPARE_FILES: Final = 256
+
+
+class Voice(Protocol):
+    """How the parts are heard."""
+
+    def say(self, text: str) -> None:
+        """One line for whoever watches."""
+
+    def alert(self, text: str) -> None:
+        """The same, and it stays in status, summary and metrics."""
+
+    def note(self, trouble: str | None) -> None:
+        """What went wrong beside the thing itself, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Loaded and listening; nothing is attached and nobody is forked yet but helpers."""
+
+    tap: Tap
+    fleet: Fleet
+    places: Places
+    account: Account
+    dial: Dial
+    operator: Operator
+    audit: AuditTrail
+    metrics: MetricsChild | None
+    watches: tuple[Watch, ...]
+
+
+def assemble(
+    config: Config, plan: Plan, folder: RunFolder, stack: ExitStack,
+    selector: selectors.BaseSelector, handler: Handler, voice: Voice,
+) -> Parts:  # fmt: skip
+    """Make them; whatever they open is undone by ``stack``. Raises UsageError, HostError."""
+    for line in (*remove_stale(config.target), *nftables.remove_stale(config.target)):
+        voice.say(f"removed what a killed agent left: {line}")
+    user = unprivileged_user(config.user)
+    allow_files(config.limits.max_connections + _SPARE_FILES)
+    tap = _load(config, plan)
+    stack.callback(tap.close)
+    books = Books(config.workers)
+    sandbox = open_sandbox(config.seccomp)
+    if not sandbox.on and config.seccomp != "off":
+        voice.say(f"system calls of workers are not filtered: seccomp {sandbox.state}")
+    metrics = None if config.metrics is None else MetricsChild(config.metrics, user, sandbox)
+    if metrics is not None:
+        stack.callback(metrics.close)
+    budget = None if config.requests is None else RequestBudget(config.requests)
+    if budget is not None:
+        stack.callback(budget.close)
+    settings = worker_settings(config, plan, user, budget, sandbox)
+    fleet = Fleet(tap, settings, selector, books, voice.say, voice.alert)
+    stack.callback(fleet.stop)
+    notrack = Notrack(config.target, plan, config.notrack)
+    stack.callback(notrack.close)
+    control = ControlServer(config.runtime_dir / f"{config.target}.sock", selector, handler)
+    stack.callback(control.close)
+    places = Places(tap, plan.places, selector, voice.say)
+    stack.callback(places.close)
+    run = Run(
+        version=__version__,
+        target=config.target,
+        shadow=str(config.shadow),
+        run_id=folder.run_id,
+        builds={"production": config.production_build, "shadow": config.shadow_build},
+        epoch=1,
+        loader=str(tap.loader),
+        isolation={"seccomp": sandbox.state, "notrack": notrack.state},
+    )
+    account = Account(run, tap, books, fleet, places)
+    dial = Dial(tap.control, config.sample)
+    audit = AuditTrail(config.data_dir, config.target, voice.say)
+    dial.on_change.append(audit.turned)
+    watches: list[Watch] = [fleet, control, places]
+    gate = make_gate(config.gate, config.target, user, dial, voice.say)
+    if gate is not None:
+        stack.callback(gate.close)
+        watches.append(gate)
+    return Parts(
+        tap=tap,
+        fleet=fleet,
+        places=places,
+        account=account,
+        dial=dial,
+        operator=Operator(account, dial, folder, voice.note),
+        audit=audit,
+        metrics=metrics,
+        watches=tuple(watches),
+    )
+
+
+def _load(config: Config, plan: Plan) -> Tap:
+    try:
+        return Tap(Loader(config.loader), tap_settings(config, plan), plan.places)
+    except LoadError as exc:
+        raise HostError(str(exc)) from exc
+    except OSError as exc:
+        raise HostError(
+            f"cannot load the tap: {exc.strerror}",
+            "run as root; `shadow-agent doctor` says more",
+        ) from exc
