@@ -81,7 +81,7 @@ def _check_together(config: Config) -> None:
         )
     isolation.check(config)
     socket = config.runtime_dir / f"{config.target}.sock"
-    if len(str(socket).encode()) > _MAX_SOCKET_PATH:
+    if len(str(socket).encode()) + 1 > _MAX_SOCKET_PATH:  # a dot in front while it is made
         raise UsageError(
             f"{socket}: too long for a socket, which may have {_MAX_SOCKET_PATH} bytes",
             "give a shorter --target or --runtime-dir",

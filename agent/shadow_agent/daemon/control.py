@@ -49,13 +49,15 @@ class ControlServer:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             # We hold the target's lock, so whatever is there was left by a dead agent.
-            path.unlink(missing_ok=True)
+            draft = path.with_name(f".{path.name}")
+            draft.unlink(missing_ok=True)
             before = os.umask(0o177)
             try:
-                self._listener.bind(str(path))
+                self._listener.bind(str(draft))
             finally:
                 os.umask(before)
             self._listener.listen(_CLIENTS_MAX)
+            draft.rename(path)  # who sees it can connect
         except OSError as exc:
             self._listener.close()
             raise UsageError(f"{path}: {exc.strerror}", "give another --runtime-dir") from exc
