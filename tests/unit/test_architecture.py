@@ -45,6 +45,7 @@ SANS_IO = frozenset({"flow", "http", "policy", "compare", "calls", "verdict"})
 PURE_MODULES = frozenset(
     {
         "replay.reply",
+        "telemetry.breakers",
         "telemetry.check",
         "telemetry.endpoints",
         "telemetry.histogram",

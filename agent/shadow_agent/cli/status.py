@@ -84,7 +84,12 @@ def state(answer: dict[str, Any]) -> str:
     """Whether it mirrors, and if not, who stopped it."""
     if answer.get("tripped"):
         return "stopped by an alert"
-    return "paused" if answer.get("paused") else "mirroring"
+    if answer.get("paused"):
+        return "paused"
+    breaker = answer.get("breaker") or {}
+    if breaker.get("state", "closed") == "closed":
+        return "mirroring"
+    return f"breaker {breaker['state']}: {','.join(breaker['cause'])}"
 
 
 def cell(answer: dict[str, Any], path: str) -> str:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from shadow_agent.config import isolation, parse
+from shadow_agent.config.budget import BREAKER, BUDGET
 from shadow_agent.config.gate import GATE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
@@ -61,6 +62,8 @@ LIMITS: Final[Mapping[str, Key]] = {
 
 
 SECTIONS: Final[Mapping[str, Section]] = {
+    "breaker": BREAKER,
+    "budget": BUDGET,
     "gate": GATE,
     "limits": Section("limits", Limits, LIMITS),
 }

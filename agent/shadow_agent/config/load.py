@@ -90,3 +90,7 @@ def _check_together(config: Config) -> None:
         raise UsageError(
             "limits: max-held-bytes-per-flow is above max-held-bytes", "raise the latter"
         )
+    if config.budget.burst is not None and config.budget.requests_per_s is None:
+        raise UsageError("budget: burst says nothing by itself", "give requests-per-s too")
+    if config.breaker.pause_s > config.breaker.longest_pause_s:
+        raise UsageError("breaker: pause-s is above longest-pause-s", "raise the latter")

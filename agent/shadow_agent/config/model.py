@@ -10,8 +10,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Final, Literal
 
+from shadow_agent.config.budget import Budget
 from shadow_agent.config.gate import Gate
 from shadow_agent.config.values import SessionKey, ShadowUrl
+from shadow_agent.policy.breaker import BreakerTerms
 
 LoaderName = Literal["auto", "libbpf", "bcc"]
 MechanismName = Literal["auto", "tcx", "clsact"]
@@ -107,4 +109,16 @@ class Config:
     shadow_build: str = "unknown"
     limits: Limits = field(default_factory=Limits)
     gate: Gate = field(default_factory=Gate)
+    budget: Budget = field(default_factory=Budget)
+    breaker: BreakerTerms = field(default_factory=BreakerTerms)
     debug: bool = False
+
+    @property
+    def most_requests(self) -> int | None:
+        """How many are replayed before the run ends; None for no end."""
+        return self.requests if self.requests is not None else self.budget.requests
+
+    @property
+    def most_seconds(self) -> float | None:
+        """How long the run lasts; None for no end."""
+        return self.duration_s if self.duration_s is not None else self.budget.wall_s

@@ -10,6 +10,7 @@ from typing import Any
 from shadow_agent.daemon.books import Books, packets_of
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.places import Places
+from shadow_agent.daemon.spending import Spending
 from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.tap import Tap
 from shadow_agent.telemetry.cost import cost_of
@@ -23,7 +24,9 @@ from shadow_agent.telemetry.summary import summary_json
 class Account:
     """Reads the tap's counters, the rings and the workers' reports; changes nothing of them."""
 
-    def __init__(self, run: Run, tap: Tap, books: Books, fleet: Fleet, places: Places) -> None:
+    def __init__(
+        self, run: Run, tap: Tap, books: Books, fleet: Fleet, places: Places, spending: Spending
+    ) -> None:
         """For a run that begins now."""
         self.run = run
         self.alerts: list[str] = []
@@ -31,6 +34,7 @@ class Account:
         self._books = books
         self._fleet = fleet
         self._places = places
+        self._spending = spending
         self._began = time.monotonic()
         self._spent = cost_of(os.getpid(), ()).cpu_s  # on loading, which is no cost of mirroring
 
@@ -62,6 +66,7 @@ class Account:
             interruptions=self._places.interruptions(),
             alerts=self.alerts,
             cost=self._cost(),
+            budget=self._spending.as_dict(),
             drained=drained,
             shadow_packets=packets_of(self._tap.counters.read()[Role.SHADOW]),
         )

@@ -41,7 +41,7 @@ class Books:
         ledger = close_after_death(last.ledger, unreported)
         self._worker_died += max(progress.read - ledger.records.read, 0) + claimed[0]
         self._died_requests += claimed[1]
-        self._dead.append(replace(last, ledger=ledger))
+        self._dead.append(replace(last, ledger=ledger, breakers=last.breakers.ended()))
         self._live[shard] = Snapshot()
 
     def snapshot(self) -> Snapshot:

@@ -48,14 +48,16 @@ class Fleet:
     def __init__(
         self, tap: Tap, settings: WorkerSettings, selector: selectors.BaseSelector, books: Books,
         say: Callable[[str], None], alert: Callable[[str], None],
+        on_death: Callable[[int], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """``settings`` are shard 0's; nobody is started yet."""
+        """``settings`` are shard 0's; nobody is started yet. ``on_death`` gets a dead's shard."""
         self._alert = alert
         self._tap = tap
         self._settings = settings
         self._selector = selector
         self._books = books
         self._say = say
+        self._on_death = on_death
         self._seats = [_Seat(shard) for shard in range(settings.shards)]
         self._draining = False
         self._ticked = 0.0
@@ -173,6 +175,7 @@ class Fleet:
 
     def _bury(self, seat: _Seat, code: int) -> None:
         """Name what died with a worker, and skip what it had in hand: nothing is sent twice."""
+        self._on_death(seat.shard)
         ring = self._tap.rings[seat.shard]
         progress = seat.claims.progress()
         claimed = ring.count(max(ring.consumed, progress.position), progress.claimed)

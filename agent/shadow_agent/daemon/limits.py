@@ -7,7 +7,7 @@ from typing import Final
 from shadow_agent.config import Limits
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.http.exchange import Limits as HttpLimits
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.limits import PoolLimits
 
 _NS: Final = 1_000_000_000
 

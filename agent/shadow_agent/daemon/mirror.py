@@ -76,6 +76,12 @@ class Mirror:
         """Requests that were sent and not compared yet, nor named as lost."""
         return self._pool.in_flight + len(self._finished) + len(self._answered)
 
+    @property
+    def behind(self) -> int:
+        """What production has answered and the shadow has not, at least."""
+        due = self._pool.counts.queued + self._pool.in_flight
+        return max(due - self._assembler.exchanges.open, 0)
+
     def on_production(self, segment: Segment) -> None:
         """A record of the production-side tap."""
         for event in self._assembler.push(segment):

@@ -12,7 +12,6 @@ from shadow_agent.config import Config, unprivileged_user
 from shadow_agent.daemon.account import Account
 from shadow_agent.daemon.audit import AuditTrail
 from shadow_agent.daemon.books import Books
-from shadow_agent.daemon.budget import RequestBudget
 from shadow_agent.daemon.control import ControlServer, Handler
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.fleet import Fleet
@@ -25,7 +24,13 @@ from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.seccomp import open_sandbox
-from shadow_agent.daemon.settings import tap_settings, worker_settings
+from shadow_agent.daemon.settings import (
+    budget_page,
+    spending_patience_s,
+    tap_settings,
+    worker_settings,
+)
+from shadow_agent.daemon.spending import Spending
 from shadow_agent.daemon.watch import Watch
 from shadow_agent.errors import HostError
 from shadow_agent.kernel import nftables
@@ -62,6 +67,7 @@ class Parts:
     dial: Dial
     operator: Operator
     audit: AuditTrail
+    spending: Spending
     metrics: MetricsChild | None
     watches: tuple[Watch, ...]
 
@@ -84,11 +90,12 @@ def assemble(
     metrics = None if config.metrics is None else MetricsChild(config.metrics, user, sandbox)
     if metrics is not None:
         stack.callback(metrics.close)
-    budget = None if config.requests is None else RequestBudget(config.requests)
+    budget = budget_page(config)
     if budget is not None:
         stack.callback(budget.close)
+    spending = Spending(budget, spending_patience_s(config), voice.say)
     settings = worker_settings(config, plan, user, budget, sandbox)
-    fleet = Fleet(tap, settings, selector, books, voice.say, voice.alert)
+    fleet = Fleet(tap, settings, selector, books, voice.say, voice.alert, spending.bury)
     stack.callback(fleet.stop)
     notrack = Notrack(config.target, plan, config.notrack)
     stack.callback(notrack.close)
@@ -106,11 +113,11 @@ def assemble(
         loader=str(tap.loader),
         isolation={"seccomp": sandbox.state, "notrack": notrack.state},
     )
-    account = Account(run, tap, books, fleet, places)
+    account = Account(run, tap, books, fleet, places, spending)
     dial = Dial(tap.control, config.sample)
     audit = AuditTrail(config.data_dir, config.target, voice.say)
     dial.on_change.append(audit.turned)
-    watches: list[Watch] = [fleet, control, places]
+    watches: list[Watch] = [fleet, control, places, spending]
     gate = make_gate(config.gate, config.target, user, dial, voice.say)
     if gate is not None:
         stack.callback(gate.close)
@@ -123,6 +130,7 @@ def assemble(
         dial=dial,
         operator=Operator(account, dial, folder, voice.note),
         audit=audit,
+        spending=spending,
         metrics=metrics,
         watches=tuple(watches),
     )

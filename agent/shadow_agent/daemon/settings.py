@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pwd
 from dataclasses import dataclass
+from typing import Final
 
 from shadow_agent.config import Config
-from shadow_agent.daemon.budget import RequestBudget
+from shadow_agent.daemon.budget import BudgetPage
 from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
@@ -15,8 +16,14 @@ from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.http.exchange import Limits as HttpLimits
 from shadow_agent.kernel.attach import Mechanism
 from shadow_agent.kernel.tap import TapSettings
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.policy.breaker import Breaker, BreakerTerms
+from shadow_agent.policy.budget import Bucket, Terms, millionths
+from shadow_agent.replay.admission import Admission
+from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.sockets import Endpoint
+
+# A worker reports twice a second.
+_REPORTS_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,8 @@ class WorkerSettings:
     user: pwd.struct_passwd
     endpoint: Endpoint
     methods: frozenset[str] | None
-    budget: RequestBudget | None
+    budget: BudgetPage | None
+    breaker: BreakerTerms
     loop_address: bytes  # requests from there are the shadow's own; b"" when it shares this host
     session: Session
     flow_limits: FlowLimits
@@ -54,11 +62,38 @@ def tap_settings(config: Config, plan: Plan) -> TapSettings:
     )
 
 
+def budget_page(config: Config) -> BudgetPage | None:
+    """What the workers share, if there is a bound that all of them keep together."""
+    budget = config.budget
+    rate = budget.requests_per_s
+    terms = Terms(
+        requests=config.most_requests,
+        cost=None if budget.cost is None else millionths(budget.cost),
+        concurrent=budget.concurrent,
+        bucket=None if rate is None else Bucket.of(rate, budget.burst_or_default()),
+    )
+    return BudgetPage(terms, config.workers) if terms != Terms() else None
+
+
+def spending_patience_s(config: Config) -> float:
+    """By when a request that was taken from the budget has gone out, or has been reported lost."""
+    return config.limits.connect_timeout_s + _REPORTS_S
+
+
+def admission(settings: WorkerSettings) -> Admission:
+    """What one worker asks before it sends."""
+    limits = settings.pool_limits
+    longest = limits.connect_timeout + limits.whole_timeout + limits.max_queue_age
+    breaker = Breaker(settings.breaker, longest) if settings.breaker.enabled else None
+    budget = settings.budget
+    return Admission(breaker, None if budget is None else budget.purse(settings.shard))
+
+
 def worker_settings(
     config: Config,
     plan: Plan,
     user: pwd.struct_passwd,
-    budget: RequestBudget | None = None,
+    budget: BudgetPage | None = None,
     sandbox: Sandbox = NO_SANDBOX,
 ) -> WorkerSettings:
     """For the worker of shard 0; the others differ in the shard only."""
@@ -71,6 +106,7 @@ def worker_settings(
         endpoint=plan.endpoint,
         methods=config.methods,
         budget=budget,
+        breaker=config.breaker,
         # on one host client and shadow may have the same address, on loopback always
         loop_address=plan.endpoint.key if plan.guard else b"",
         session=Session(str(config.session.kind), config.session.name),

@@ -72,6 +72,7 @@ class Supervisor:
         self._account = parts.account
         self._operator = parts.operator
         self._audit = parts.audit
+        self._spending = parts.spending
         self._metrics = parts.metrics
         self._watches = parts.watches
         for warning in plan.warnings:
@@ -128,7 +129,7 @@ class Supervisor:
         for watch in self._watches:
             watch.tick(now)
         config = self._config
-        if config.duration_s is not None and self._account.age_s >= config.duration_s:
+        if config.most_seconds is not None and self._account.age_s >= config.most_seconds:
             self._ending.stop("duration reached")
         if self._tap.control.state().tripped and not self._tripped:
             self._tripped = True
@@ -140,8 +141,8 @@ class Supervisor:
     def _show(self, now: float, progress: Progress) -> None:
         ledger, snapshot = self._account.totals()
         progress.update(now, ledger, snapshot, self._account.state())
-        wanted = self._config.requests
-        if wanted is not None and ledger.replay.replayed >= wanted:
+        wanted = self._config.most_requests
+        if wanted is not None and (ledger.replay.replayed >= wanted or self._spending.over):
             self._ending.stop(f"{wanted} requests replayed")
 
     def _drain(self, progress: Progress) -> None:

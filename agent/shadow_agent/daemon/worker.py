@@ -25,7 +25,7 @@ from shadow_agent.daemon.process import (
     name_process,
 )
 from shadow_agent.daemon.seccomp import Profile
-from shadow_agent.daemon.settings import WorkerSettings
+from shadow_agent.daemon.settings import WorkerSettings, admission
 from shadow_agent.daemon.uplink import Uplink, complain
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.http.assembler import Assembler
@@ -37,6 +37,7 @@ from shadow_agent.policy.decision import Policy
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
+from shadow_agent.telemetry.breakers import breakers_of
 from shadow_agent.telemetry.snapshot import encode
 from shadow_agent.telemetry.tally import Tally
 
@@ -104,14 +105,15 @@ class Worker:
         self._loop = loop
         self._tally = Tally()
         self._uplink = Uplink(self.begin_drain)
-        take = None if settings.budget is None else settings.budget.take
-        policy = Policy(settings.methods, settings.loop_address, take)
+        policy = Policy(settings.methods, settings.loop_address)
+        self._admission = admission(settings)
         self._pool = ShadowPool(
             settings.endpoint,
             settings.pool_limits,
             loop,
             (settings.shard, settings.shards),
             self._on_done,
+            self._admission,
         )
         assembler = Assembler(
             settings.flow_limits,
@@ -253,6 +255,7 @@ class Worker:
         self._pool.tick(self._loop.time())
         if self._ticks % round(1 / _TICK_S) == 0:
             self._mirror.expire(time.monotonic_ns())
+            self._admission.watch(self._mirror.behind, self._loop.time())
             rtt = self._pool.round_trip_us()
             if rtt is not None:
                 self._tally.round_trip(rtt)
@@ -285,6 +288,7 @@ class Worker:
         if self._uplink.pending and not final:
             return  # the supervisor is behind; the next snapshot says all that this one would
         snapshot = self._tally.snapshot(self._mirror.ledger())
+        snapshot.breakers = breakers_of(self._admission.breaker, self._loop.time())
         snapshot.with_endpoints = final or self._snapshots % _ENDPOINTS_EVERY == 0
         self._snapshots += 1
         self._uplink.send(encode(snapshot))

@@ -20,7 +20,7 @@ from shadow_agent.offline.lookahead import Lookahead
 from shadow_agent.offline.pace import Pace
 from shadow_agent.offline.timed import TimedPool
 from shadow_agent.policy.decision import Policy
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.sockets import Endpoint
 from shadow_agent.replay.timeline import Timeline
@@ -66,7 +66,7 @@ class Player:
             # nothing is shed for being slow where reading waits for the slow
             limits = limits._replace(max_queue=_FLAT_OUT_QUEUE, max_queue_age=float("inf"))
         self._limits: PoolLimits = limits
-        self._left = config.requests
+        self._left = config.most_requests
         self.tally = Tally()
         self.pool = TimedPool(endpoint, limits, loop, self._on_done, self._on_room)
         self._flow_limits = flow_limits(config.limits, acks_prove_loss=False)
@@ -77,7 +77,7 @@ class Player:
             RequestCounts(),
             ExchangeCounts(),
         )
-        take = None if config.requests is None else self._take
+        take = None if config.most_requests is None else self._take
         self._policy = Policy(config.methods, loop_address, take)
         session = Session(str(config.session.kind), config.session.name)
         self.mirror = Mirror(assembler, self._policy, self.pool, self.tally, session)
@@ -253,10 +253,10 @@ class Player:
             if rtt is not None:
                 self.tally.round_trip(rtt)
         if self.stopped is None:
-            if config.duration_s is not None and now - self._began >= config.duration_s:
+            if config.most_seconds is not None and now - self._began >= config.most_seconds:
                 self.stop("duration reached")
-            elif config.requests is not None and pool.counts.replayed >= config.requests:
-                self.stop(f"{config.requests} requests replayed")
+            elif config.most_requests is not None and pool.counts.replayed >= config.most_requests:
+                self.stop(f"{config.most_requests} requests replayed")
         if self._ended(now):
             self._finish()
             return True

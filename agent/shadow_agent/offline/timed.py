@@ -16,7 +16,8 @@ from shadow_agent.flow.sequence import MASK
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.replay.channel import Channel
 from shadow_agent.replay.connection import ShadowConnection
-from shadow_agent.replay.pool import PoolLimits, ShadowPool
+from shadow_agent.replay.limits import PoolLimits
+from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Phase, Replay
 from shadow_agent.replay.reply import ReplyReader
 from shadow_agent.replay.sockets import Endpoint

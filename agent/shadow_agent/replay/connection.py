@@ -93,7 +93,7 @@ class ShadowConnection:
     def connect_failed(self, outcome: Outcome) -> None:
         """The shadow's fault: the request that wanted the connection is compared with it."""
         self._drop_channel()
-        replay = self._waiting.take()
+        replay = self._waiting.take() if self._waiting.admit() else None
         if replay is not None:
             if replay.phase is _QUEUED:
                 self._pool.sent(replay)
@@ -106,10 +106,11 @@ class ShadowConnection:
         self._waiting.fail(reason)
         self._pump()
 
-    def no_room(self) -> None:
-        """The cap on connections is reached and no other is idle."""
-        self._drop_channel()
-        self._waiting.shed(Shed.CONNECTIONS)
+    def give_up(self, reason: Shed) -> None:
+        """What waits is shed, and no socket stays without an answer due."""
+        self._waiting.shed(reason)
+        if self._current is None:
+            self._drop_channel()
         self._pump()
 
     def refuse_waiting(self) -> None:
@@ -197,7 +198,7 @@ class ShadowConnection:
 
     def _pump(self) -> None:
         """Send the next request if there is one and the connection is free."""
-        while self._current is None and self._waiting:
+        while self._current is None and self._waiting.admit():
             channel = self._channel
             if channel is None:
                 self._connect()
@@ -260,6 +261,9 @@ class ShadowConnection:
 
     def _retry(self, replay: Replay) -> None:
         """The shadow's idle close crossed the request: nobody's fault, so send it once more."""
+        if not self._pool.admission.again(replay):
+            self._break(replay, Uncomparable.NOT_RESENT)
+            return
         self._drop_channel()
         self._pool.counts.reconnects += 1
         replay.retried = True

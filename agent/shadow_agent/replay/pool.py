@@ -10,11 +10,13 @@ import socket
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from shadow_agent.http.exchange import Exchange
+from shadow_agent.replay.admission import Admission
 from shadow_agent.replay.channel import Channel, State
 from shadow_agent.replay.connection import ShadowConnection
+from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase, Replay, ReplayCounts
 from shadow_agent.replay.reply import ReplyReader
 from shadow_agent.replay.sockets import Endpoint, begin_connect, key_of, outcome_of
@@ -27,21 +29,6 @@ _SENT: Final = Phase.SENT
 _OPEN: Final = State.OPEN
 
 
-class PoolLimits(NamedTuple):
-    """Times in seconds, sizes in bytes. What is over one is shed or ends by its name."""
-
-    connect_timeout: float = 1.0
-    first_byte_timeout: float = 10.0
-    whole_timeout: float = 30.0
-    idle_close: float = 15.0  # below the keep-alive timeouts of common servers
-    max_connections: int = 1024
-    max_queue: int = 64
-    max_queue_age: float = 5.0
-    max_backlog_bytes: int = 4 << 20
-    max_reply_head: int = 64 << 10
-    max_reply_body: int = 1 << 30
-
-
 class ShadowPool:
     """One shadow connection per production flow, opened lazily, capped."""
 
@@ -52,8 +39,11 @@ class ShadowPool:
         loop: asyncio.AbstractEventLoop,
         shard: tuple[int, int],
         on_done: Callable[[Replay, Timeline], None],
+        admission: Admission | None = None,
     ) -> None:
         """``shard`` is (ours, how many); ``on_done`` gets each replay that was sent and ended."""
+        self.admission = admission or Admission()
+        self.admission.on_open = lambda: loop.call_soon(self._give_up)
         self._endpoint = endpoint
         self.limits = limits
         self._loop = loop
@@ -106,6 +96,7 @@ class ShadowPool:
 
     def tick(self, now: float) -> None:
         """Deadlines and idle closes, every few tens of milliseconds; ``now`` is loop time."""
+        self.admission.tick(now)
         for connection in [channel.owner for channel in self._by_key.values()]:
             if connection.deadline and connection.deadline <= now:
                 connection.expire()
@@ -119,6 +110,12 @@ class ShadowPool:
         """Paused: what has not gone out does not go out."""
         for connection in self._connections():
             connection.refuse_waiting()
+
+    def _give_up(self) -> None:
+        """The breaker has opened."""
+        if not self.admission.keeps_alive:
+            for connection in self._connections():
+                connection.give_up(Shed.BREAKER)
 
     def drain(self) -> None:
         """Give up whatever is still due."""
@@ -146,6 +143,15 @@ class ShadowPool:
 
     # --- what connections say ---
 
+    def admit(self, replay: Replay) -> bool:
+        """Whether it may go out now; if not, it has left by the name of what forbids it."""
+        why = self.admission.admit(replay, self._loop.time())
+        if isinstance(why, Shed):
+            self.shed(replay, why)
+        elif why is not None:
+            self.refuse(replay, why)
+        return why is None
+
     def sent(self, replay: Replay) -> None:
         """Its head goes out now, or would have, had the shadow let us connect."""
         replay.phase = _SENT
@@ -158,6 +164,7 @@ class ShadowPool:
         """It was sent, and has ended one way or another."""
         replay.phase = Phase.DONE
         self.in_flight -= 1
+        self.admission.ended(replay, self._loop.time())
         self._on_done(replay, timeline)
 
     def broken(self, replay: Replay, why: Uncomparable) -> None:
@@ -168,6 +175,7 @@ class ShadowPool:
     def shed(self, replay: Replay, reason: Shed) -> None:
         """Not sent: the shadow is too slow."""
         self._drop(replay)
+        self.admission.shed(reason, self._loop.time())
         self.counts.shed[reason] = self.counts.shed.get(reason, 0) + 1
 
     def refuse(self, replay: Replay, reason: Refused) -> None:
@@ -181,6 +189,7 @@ class ShadowPool:
         self.counts.failed[reason] = self.counts.failed.get(reason, 0) + 1
 
     def _drop(self, replay: Replay) -> None:
+        self.admission.dropped(replay)
         replay.phase = Phase.DROPPED
         replay.pending.clear()
         replay.exchange.replay = None
@@ -188,7 +197,9 @@ class ShadowPool:
 
     def settled(self, connection: ShadowConnection) -> None:
         """It has nothing to do."""
-        if connection.state is _OPEN:
+        if not self.admission.keeps_alive:
+            connection.close()
+        elif connection.state is _OPEN:
             connection.idle_since = self._loop.time()
             self._idle[connection] = None
             self._idle.move_to_end(connection)
@@ -249,7 +260,7 @@ class ShadowPool:
             if self._dying > len(self._arriving):
                 self._arriving.append(channel)  # for the place of one that is being closed
             else:
-                self._loop.call_soon(connection.no_room)
+                self._loop.call_soon(connection.give_up, Shed.CONNECTIONS)
             return
         made = begin_connect(self._endpoint, self._shard)
         if isinstance(made, Outcome):

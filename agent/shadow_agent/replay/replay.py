@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from shadow_agent.http.exchange import Exchange
+from shadow_agent.policy.budget import COST_OF_ONE
 from shadow_agent.policy.decision import SAFE_METHODS
 from shadow_agent.replay.reply import Reply
 from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
@@ -46,9 +47,11 @@ class Replay:
     """A request head that policy let through; its body may still be streaming."""
 
     __slots__ = (
+        "admitted",
         "backlog",
         "broken",
         "connection",
+        "cost",
         "exchange",
         "pending",
         "phase",
@@ -59,6 +62,7 @@ class Replay:
         "request_whole",
         "retried",
         "sent_ns",
+        "ticket",
         "times",
     )
 
@@ -76,6 +80,9 @@ class Replay:
         self.request_end: int | None = None  # offset behind its last byte on its connection
         self.sent_ns: int | None = None  # when we wrote its head, CLOCK_MONOTONIC
         self.retried = False  # sent a second time after an idle close crossed it
+        self.admitted = False  # breaker and budgets let it through, and wait to hear of its end
+        self.cost = COST_OF_ONE  # millionths of the run's budget of cost
+        self.ticket = 0  # the breaker's
         self.production_ended = False  # nothing more will be known of production's answer
         # kernel times (request's last byte out, answer's first in, its last in), ns
         self.times: tuple[int | None, int | None, int | None] = (None, None, None)

@@ -44,6 +44,22 @@ class Waiting:
         """The next one, however old."""
         return self._queue.popleft() if self._queue else None
 
+    def admit(self) -> bool:
+        """Whether the next one may go out; what may not leaves by the name of what forbids it."""
+        queue, pool = self._queue, self._pool
+        while queue:
+            replay = queue[0]
+            if replay.admitted:
+                return True
+            if replay.phase is Phase.QUEUED and pool.too_old(replay):
+                queue.popleft()
+                pool.shed(replay, Shed.AGE)
+            elif pool.admit(replay):
+                return True
+            else:
+                queue.popleft()
+        return False
+
     def take_fresh(self) -> Replay | None:
         """The next one whose answer still speaks of production's moment."""
         while self._queue:
@@ -77,12 +93,14 @@ class Waiting:
 
     def shed(self, reason: Shed) -> None:
         """Nothing that waits goes out: the shadow is too slow."""
+        breaker = reason is Shed.BREAKER
+        again = Uncomparable.NOT_RESENT if breaker else Uncomparable.INTERNAL
         while self._queue:
             replay = self._queue.popleft()
             if replay.phase is Phase.QUEUED:
                 self._pool.shed(replay, reason)
             else:
-                self._pool.broken(replay, Uncomparable.INTERNAL)
+                self._pool.broken(replay, again)
 
     def fail(self, reason: Failed) -> None:
         """Nothing that waits goes out: our own fault, or the end of the run."""

@@ -10,7 +10,7 @@ states is what came in.  Every name of the closed sets is there from the start, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -21,36 +21,27 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from shadow_agent.telemetry.histogram import LogHistogram
+from shadow_agent.telemetry.breakers import Breakers
+from shadow_agent.telemetry.families import (
+    FIRST_BYTE_BUCKETS_S,
+    PREFIX,
+    buckets,
+    by_reason,
+    counter,
+    gauge,
+)
 from shadow_agent.telemetry.ledger import LINES, Ledger, Line, coverage, reach
-from shadow_agent.telemetry.reasons import BodyResult, LatencyUnknown, Outcome, Reason
+from shadow_agent.telemetry.reasons import (
+    BodyResult,
+    LatencyUnknown,
+    Outcome,
+    Overload,
+)
 from shadow_agent.telemetry.run import Cost, Interruption, Run, State
 from shadow_agent.telemetry.scrape import serve
 from shadow_agent.telemetry.snapshot import Snapshot
 
 __all__ = ["FIRST_BYTE_BUCKETS_S", "Exposition", "render_metrics", "serve"]
-
-# From a cache hit on the same rack to a client's patience, about two steps an octave at first.
-FIRST_BYTE_BUCKETS_S: Final = (
-    0.0005,
-    0.001,
-    0.002,
-    0.003,
-    0.005,
-    0.0075,
-    0.01,
-    0.015,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-)
-_P: Final = "shadow_agent_"
 
 
 class Exposition(NamedTuple):
@@ -93,6 +84,7 @@ def _families(shown: Exposition) -> Iterator[Metric]:
         line: Line = getattr(shown.ledger, name)
         yield from _line(target, name, kind, line)
     yield from _comparisons(target, shown.snapshot)
+    yield from _breaker(target, shown.snapshot.breakers)
     yield from _latencies(target, shown.snapshot)
     yield from _shares(target, shown)
     yield from _about(target, shown)
@@ -100,8 +92,10 @@ def _families(shown: Exposition) -> Iterator[Metric]:
 
 def _line(target: str, name: str, kind: type[Line], line: Line) -> Iterator[Metric]:
     for alone in (kind.LEFT, *kind.ASIDE):
-        yield _counter(f"{name}_{alone}", _help(kind, alone), target, line.total(alone))
-    parts = CounterMetricFamily(f"{_P}{name}", _said(kind), labels=("target", "state", "reason"))
+        yield counter(f"{name}_{alone}", _help(kind, alone), target, line.total(alone))
+    parts = CounterMetricFamily(
+        f"{PREFIX}{name}", _said(kind), labels=("target", "state", "reason")
+    )
     for part in kind.parts():
         if part in kind.GAUGES:
             continue
@@ -113,21 +107,21 @@ def _line(target: str, name: str, kind: type[Line], line: Line) -> Iterator[Metr
             parts.add_metric((target, part, ""), line.total(part))
     yield parts
     for part in kind.GAUGES:
-        yield _gauge(f"{name}_{part}", _help(kind, part), target, line.total(part))
+        yield gauge(f"{name}_{part}", _help(kind, part), target, line.total(part))
 
 
 def _comparisons(target: str, snapshot: Snapshot) -> Iterator[Metric]:
-    yield _counter(
+    yield counter(
         "pairs_different",
         "Compared pairs whose status, body or outcome differ.",
         target,
         snapshot.different,
     )
-    yield _counter(
+    yield counter(
         "pairs_eligible", "Compared pairs that may count in a verdict.", target, snapshot.eligible
     )
     statuses = CounterMetricFamily(
-        f"{_P}statuses",
+        f"{PREFIX}statuses",
         "Compared pairs by class of both statuses and whether the statuses are equal.",
         labels=("target", "production", "shadow", "equal"),
     )
@@ -156,7 +150,26 @@ def _comparisons(target: str, snapshot: Snapshot) -> Iterator[Metric]:
             snapshot.latency_unknown,
         ),
     ):
-        yield _by_reason(name, label, said, target, enum, counts)
+        yield by_reason(name, label, said, target, enum, counts)
+
+
+def _breaker(target: str, seen: Breakers) -> Iterator[Metric]:
+    workers = GaugeMetricFamily(
+        f"{PREFIX}breaker_workers",
+        "Workers that hold back requests because the shadow cannot keep up.",
+        labels=("target", "state"),
+    )
+    workers.add_metric((target, "open"), seen.open)
+    workers.add_metric((target, "half_open"), seen.half_open)
+    yield workers
+    said = "Times that a worker's breaker opened, by cause."
+    yield by_reason("breaker_opened", "cause", said, target, Overload, seen.cause)
+    yield counter(
+        "breaker_open_seconds",
+        "Time in which breakers were not closed, added up over workers.",
+        target,
+        seen.open_s,
+    )
 
 
 def _latencies(target: str, snapshot: Snapshot) -> Iterator[Metric]:
@@ -172,16 +185,16 @@ def _latencies(target: str, snapshot: Snapshot) -> Iterator[Metric]:
             (("production", snapshot.production_last), ("shadow", snapshot.shadow_last)),
         ),
     ):
-        family = HistogramMetricFamily(f"{_P}{name}", said, labels=("target", "side"))
+        family = HistogramMetricFamily(f"{PREFIX}{name}", said, labels=("target", "side"))
         for side, histogram in sides:
-            family.add_metric((target, side), _buckets(histogram), histogram.sum / 1e6)
+            family.add_metric((target, side), buckets(histogram), histogram.sum / 1e6)
         yield family
     lag = HistogramMetricFamily(
-        f"{_P}dispatch_lag_seconds",
+        f"{PREFIX}dispatch_lag_seconds",
         "From a request's capture to its dispatch to the shadow.",
         labels=("target",),
     )
-    lag.add_metric((target,), _buckets(snapshot.dispatch_lag), snapshot.dispatch_lag.sum / 1e6)
+    lag.add_metric((target,), buckets(snapshot.dispatch_lag), snapshot.dispatch_lag.sum / 1e6)
     yield lag
 
 
@@ -203,13 +216,13 @@ def _shares(target: str, shown: Exposition) -> Iterator[Metric]:
         ("sample_ratio", "Share of production's traffic that is mirrored.", shown.state.sample),
         ("paused", "1 while mirroring is paused.", float(shown.state.paused)),
     ):
-        yield _gauge(name, said, target, value)
+        yield gauge(name, said, target, value)
 
 
 def _about(target: str, shown: Exposition) -> Iterator[Metric]:
     run = shown.run
     info = GaugeMetricFamily(
-        f"{_P}build_info",
+        f"{PREFIX}build_info",
         "Always 1; the labels say which builds are compared and by what.",
         labels=("target", "version", "loader", "run_id", "epoch", "production", "shadow"),
     )
@@ -217,7 +230,7 @@ def _about(target: str, shown: Exposition) -> Iterator[Metric]:
     info.add_metric((target, run.version, run.loader, run.run_id, str(run.epoch), *builds), 1)
     yield info
     attached = GaugeMetricFamily(
-        f"{_P}attached",
+        f"{PREFIX}attached",
         "1 for each tapped interface; how it is tapped is a label.",
         labels=("target", "iface", "mechanism"),
     )
@@ -228,52 +241,22 @@ def _about(target: str, shown: Exposition) -> Iterator[Metric]:
     for interruption in shown.interruptions:
         away[interruption.iface] = away.get(interruption.iface, 0.0) + interruption.seconds
     interrupted = CounterMetricFamily(
-        f"{_P}interrupted_seconds",
+        f"{PREFIX}interrupted_seconds",
         "Time in which an interface was away and nothing was mirrored.",
         labels=("target", "iface"),
     )
     for iface in {**run.attached, **away}:
         interrupted.add_metric((target, iface), away.get(iface, 0.0))
     yield interrupted
-    yield _counter("alerts", "Alerts raised.", target, shown.alerts)
+    yield counter("alerts", "Alerts raised.", target, shown.alerts)
     if shown.cost is not None:
-        yield _counter("cpu_seconds", "CPU time of the whole agent.", target, shown.cost.cpu_s)
-        yield _gauge(
+        yield counter("cpu_seconds", "CPU time of the whole agent.", target, shown.cost.cpu_s)
+        yield gauge(
             "max_resident_memory_bytes",
             "Largest resident memory of the whole agent.",
             target,
             shown.cost.max_rss_bytes,
         )
-
-
-def _counter(name: str, said: str, target: str, value: float) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"{_P}{name}", said, labels=("target",))
-    family.add_metric((target,), value)
-    return family
-
-
-def _gauge(name: str, said: str, target: str, value: float | None) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"{_P}{name}", said, labels=("target",))
-    if value is not None:
-        family.add_metric((target,), value)
-    return family
-
-
-def _by_reason(
-    name: str, label: str, said: str, target: str, enum: type[Reason], counts: Mapping[str, int]
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"{_P}{name}", said, labels=("target", label))
-    for reason in enum:
-        family.add_metric((target, str(reason)), counts.get(reason, 0))
-    return family
-
-
-def _buckets(histogram: LogHistogram) -> list[tuple[str, float]]:
-    counts = histogram.cumulative(bound * 1e6 for bound in FIRST_BYTE_BUCKETS_S)
-    buckets = [
-        (str(bound), float(n)) for bound, n in zip(FIRST_BYTE_BUCKETS_S, counts, strict=True)
-    ]
-    return [*buckets, ("+Inf", float(histogram.count))]
 
 
 def _class(status: str) -> str:

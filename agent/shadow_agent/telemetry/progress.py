@@ -148,6 +148,10 @@ def _facts(rate: float | None, ledger: Ledger, snapshot: Snapshot, state: State)
         ),
         Text(f"coverage {percent(coverage(ledger))}"),
     ]
+    breakers = snapshot.breakers
+    if breakers.open or breakers.half_open:
+        causes = ", ".join(sorted(breakers.cause, key=lambda one: -breakers.cause[one])[:2])
+        facts.append(Text(f"breaker {breakers.state}: {causes}", "bold red"))
     if state.sample < 1.0:
         facts.append(Text(f"sample {state.sample:.3g}", "yellow"))
     return Text(" · ").join(facts)

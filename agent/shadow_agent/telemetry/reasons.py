@@ -14,6 +14,7 @@ __all__ = [
     "LatencyUnknown",
     "NotHttp",
     "Outcome",
+    "Overload",
     "Reason",
     "RecordsLost",
     "Refused",
@@ -101,6 +102,10 @@ class Refused(Reason):
     METHOD = ("method", "not among the methods that may be replayed")
     LOOP = ("loop", "it came from the shadow's own address: it could go on for ever")
     REQUEST_LIMIT = ("request_limit", "--requests N were replayed already")
+    RATE = ("rate", "over the budget of requests per second")
+    CONCURRENT = ("concurrent", "as many requests as the budget allows were under way")
+    COST = ("cost", "what the budget of cost has left does not pay for it")
+    BUDGET_BUSY = ("budget_busy", "another worker kept the shared budget from being looked at")
     UPGRADE = ("upgrade", "CONNECT or Upgrade: the connection would leave HTTP")
     PAUSED = ("paused", "replay was paused by the operator or by an alert")
 
@@ -113,6 +118,7 @@ class Shed(Reason):
     CONNECTIONS = ("connections", "the cap on shadow connections is reached and none is idle")
     BACKLOG_BYTES = ("backlog_bytes", "too many body bytes wait behind another request")
     AGE = ("age", "it waited too long: its answer would compare another moment")
+    BREAKER = ("breaker", "the breaker was open: the shadow is overloaded or cannot be reached")
 
 
 @unique
@@ -138,6 +144,7 @@ class Uncomparable(Reason):
     WORKER_DIED = ("worker_died", "the worker died before both answers were there")
     DRAINED = ("drained", "the run ended before both answers were there")
     BACKLOG = ("backlog", "the shadow read the request's body too slowly and it was cut")
+    NOT_RESENT = ("not_resent", "an idle close crossed it, and budget or breaker let it go no more")
     INTERNAL = ("internal", "sent once, and then the agent's own fault")
 
 
@@ -155,6 +162,17 @@ class Outcome(Reason):
     TIMEOUT_WHOLE = ("timeout_whole", "first byte came, the last did not within its deadline")
     GARBAGE = ("garbage", "what came back is not an HTTP/1 response")
     OVERSIZE = ("oversize", "a head or body beyond what we read")
+
+
+@unique
+class Overload(Reason):
+    """``breaker.cause``: the shadow is overloaded or away. What is merely wrong is no cause."""
+
+    UNREACHABLE = ("unreachable", "connections were refused, or nobody answered them")
+    TIMEOUT = ("timeout", "answers did not begin, or not end, in time")
+    BUSY = ("busy", "it said so: 503 or 429 with Retry-After, where production did not")
+    SHED = ("shed", "requests were shed because it was too slow")
+    BEHIND = ("behind", "what production has answered and the shadow has not kept growing")
 
 
 @unique

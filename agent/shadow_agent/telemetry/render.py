@@ -120,11 +120,22 @@ def _verdict(summary: Mapping[str, Any], ledger: Ledger) -> Group:
     coverage.append(f" · reach {percent(summary['reach'])}")
     lines.append(coverage)
     lines += [plain(f"ALERT {alert}", "bold red") for alert in summary["alerts"]]
+    if summary["breaker"]["opened"]:
+        lines.append(_breaker(summary["breaker"]))
     lines += [_interruption(interruption) for interruption in summary["interruptions"]]
     lines += [
         plain(f"The ledger does not balance: {line}", "bold red") for line in summary["imbalances"]
     ]
     return Group(*lines)
+
+
+def _breaker(seen: Mapping[str, Any]) -> Text:
+    causes = ", ".join(f"{escape(name)} {count(n)}" for name, n in seen["cause"].items())
+    return Text(
+        f"The breaker opened {count(seen['opened'])} times ({causes}) and held back requests "
+        f"for {duration(seen['open_s'])}.",
+        "yellow",
+    )
 
 
 def _interruption(interruption: Mapping[str, Any]) -> Text:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from shadow_agent.telemetry.breakers import Breakers, merge_breakers
 from shadow_agent.telemetry.check import count, counts, exact_keys
 from shadow_agent.telemetry.endpoints import EndpointTable
 from shadow_agent.telemetry.histogram import LogHistogram
@@ -67,6 +68,7 @@ class Snapshot:
     network_rtt_us: int | None = None  # the smallest round trip to the shadow; None: not known yet
     different: int = 0  # pairs whose status, body or outcome differ, each counted once
     eligible: int = 0  # pairs that may count in a verdict
+    breakers: Breakers = field(default_factory=Breakers)
     with_endpoints: bool = True  # False: travels without its endpoints
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class Snapshot:
             "network_rtt_us": self.network_rtt_us,
             "different": self.different,
             "eligible": self.eligible,
+            "breakers": self.breakers.as_dict(),
         }
 
     @classmethod
@@ -114,6 +117,7 @@ class Snapshot:
             network_rtt_us=None if rtt is None else count(rtt, "network_rtt_us", most=_RTT_MOST_US),
             different=count(given["different"], "different"),
             eligible=count(given["eligible"], "eligible"),
+            breakers=Breakers.from_dict(given["breakers"]),
         )
 
 
@@ -152,6 +156,7 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
         whole.endpoints.merge(part.endpoints)
         whole.different += part.different
         whole.eligible += part.eligible
+    whole.breakers = merge_breakers(part.breakers for part in parts)
     whole.network_rtt_us = min(
         (part.network_rtt_us for part in parts if part.network_rtt_us is not None), default=None
     )

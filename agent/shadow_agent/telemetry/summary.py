@@ -30,10 +30,12 @@ def summary_json(
     alerts: Sequence[str] = (),
     cost: Cost | None = None,
     shadow_packets: Packets | None = None,
+    budget: Mapping[str, Any] | None = None,
     drained: bool = False,
 ) -> dict[str, Any]:
     """The object that ``attach --json`` prints, ready for orjson.
 
+    ``budget``: what was spent of it, if the run has one.
     ``shadow_packets``: what the tap on the shadow side saw, a line of its own.
     ``drained``: the run is over, so whatever is still open counts as an imbalance.
     ``ledger`` is the complete one (``Ledger.with_kernel``), ``snapshot`` all workers' merged.
@@ -68,6 +70,8 @@ def summary_json(
         },
         "outcomes": dict(snapshot.outcomes),
         "endpoints": [_endpoint(row) for row in sorted(snapshot.endpoints, key=_worst)],
+        "breaker": snapshot.breakers.summary(),
+        "budget": budget,
         "interruptions": [interruption.as_dict() for interruption in interruptions],
         "alerts": list(alerts),
         "agent": None if cost is None else _cost(cost, ledger),

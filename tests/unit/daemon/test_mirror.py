@@ -15,7 +15,8 @@ from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.http.exchange import Limits
 from shadow_agent.policy.decision import SAFE_METHODS, Policy
-from shadow_agent.replay.pool import PoolLimits, ShadowPool
+from shadow_agent.replay.limits import PoolLimits
+from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.ledger import Ledger, imbalances

@@ -10,7 +10,7 @@ from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.kernel.attach import Mechanism
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.limits import PoolLimits
 from tests.unit.daemon.conftest import MakeConfig
 from tests.unit.replay.bed import at
 

@@ -11,7 +11,7 @@ import pytest
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.offline.timed import TimedPool
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.reasons import Outcome, Uncomparable

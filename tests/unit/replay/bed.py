@@ -16,7 +16,9 @@ import uvloop
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.http.head import RequestHead, parse_request
-from shadow_agent.replay.pool import PoolLimits, ShadowPool
+from shadow_agent.replay.admission import Admission
+from shadow_agent.replay.limits import PoolLimits
+from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.sockets import Endpoint
 from shadow_agent.replay.timeline import Timeline
@@ -112,13 +114,18 @@ class Bed:
         self._server: asyncio.Server | None = None
         self._ended: dict[Replay, asyncio.Event] = {}
 
-    async def open(self, limits: PoolLimits, endpoint: Endpoint | None) -> None:
+    async def open(
+        self,
+        limits: PoolLimits,
+        endpoint: Endpoint | None,
+        admission: Admission | None = None,
+    ) -> None:
         """Listen, and make the pool."""
         if endpoint is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
             port = self._server.sockets[0].getsockname()[1]
             endpoint = at(port)
-        self.pool = ShadowPool(endpoint, limits, self.loop, (0, 1), self._on_done)
+        self.pool = ShadowPool(endpoint, limits, self.loop, (0, 1), self._on_done, admission)
 
     def submit(self, raw: bytes, flow: int = 1, *, whole: bool = True, age_s: float = 0) -> Replay:
         """A request of production, whole unless its body is still to come."""
@@ -207,13 +214,14 @@ def play(
     *scripts: Script,
     limits: PoolLimits | None = None,
     endpoint: Endpoint | None = None,
+    admission: Admission | None = None,
 ) -> None:
     """Run a scenario against a shadow that follows the scripts."""
     loop = new_loop()
 
     async def whole() -> None:
         bed = Bed(loop, *scripts)
-        await bed.open(limits or PoolLimits(), endpoint)
+        await bed.open(limits or PoolLimits(), endpoint, admission)
         try:
             await scenario(bed)
         finally:

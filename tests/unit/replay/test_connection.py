@@ -8,7 +8,7 @@ import pytest
 
 from shadow_agent.http.preamble import Origin
 from shadow_agent.replay.channel import State
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase
 from shadow_agent.telemetry.reasons import Failed, Outcome, Refused, Shed, Uncomparable
 from tests.unit.replay.bed import OK, Bed, Peer, Play, post, request

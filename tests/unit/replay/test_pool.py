@@ -10,7 +10,7 @@ import pytest
 
 from shadow_agent.flow.segment import ACK, SYN, Direction, Segment
 from shadow_agent.replay.channel import State
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase
 from shadow_agent.replay.sockets import Endpoint, begin_connect
 from shadow_agent.telemetry.reasons import Failed, Outcome, Shed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shadow_agent.replay.pool import PoolLimits
+from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase
 from shadow_agent.replay.waiting import Waiting
 from shadow_agent.telemetry.reasons import Failed, Shed, Uncomparable

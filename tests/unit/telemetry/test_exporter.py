@@ -24,6 +24,7 @@ GAUGES_WITHOUT_UNIT = {
     "shadow_agent_pairs_open",
     "shadow_agent_paused",
     "shadow_agent_attached",
+    "shadow_agent_breaker_workers",
 }
 
 
