@@ -47,16 +47,27 @@ QUICK: Final[Mapping[str, float]] = {
     "max-queue-age-s": 2.0,
 }
 
+NO_BREAKER: Final[Mapping[str, Mapping[str, object]]] = {"breaker": {"enabled": False}}
+
 _PROG_GET_FD_BY_ID: Final = 13
 _MAP_GET_FD_BY_ID: Final = 14
 
 
 def attach_with(
-    bed: Testbed, limits: Mapping[str, float], *more: str, home: Home | None = None
+    bed: Testbed,
+    limits: Mapping[str, float],
+    *more: str,
+    home: Home | None = None,
+    sections: Mapping[str, Mapping[str, object]] = NO_BREAKER,
 ) -> Agent:
-    """Attach with these keys of the configuration's ``[limits]``; returns once attached."""
+    """Attach with these keys of the configuration's ``[limits]``; returns once attached.
+
+    ``sections`` are other tables of it. Without a breaker every request meets the fault.
+    """
     config = bed.directory / f"{len(bed.prod.processes):02d}-limits.toml"
     lines = ["[limits]", *(f"{name} = {value}" for name, value in limits.items())]
+    for name, keys in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
     config.write_text("\n".join(lines) + "\n")
     return attach(bed, "--config", str(config), "--debug", *more, home=home)
 

@@ -104,6 +104,8 @@ TROUBLES: dict[str, tuple[Callable[[Testbed], Heal], set[str]]] = {
     "endless": (serving("endless"), {"timeout_whole"}),
     "endless-head": (serving("endless-head"), {"oversize"}),
     "slow-drip": (serving("slow-drip"), {"timeout_whole"}),
+    "drip-forever": (serving("drip-forever", ms=1000), {"timeout_whole"}),
+    "sip": (serving("sip", ms=1000), {"timeout_first_byte"}),
     "too-short": (serving("too-short"), {"closed"}),
     "too-long": (serving("too-long"), {"answered"}),
     "blackholed": (firewalled(BLACKHOLE), {"timeout_connect"}),
@@ -209,9 +211,10 @@ def test_slow_shadow_is_shed_by_name(bed: Testbed, reason: str, limits: dict[str
     assert accounted(summary["ledger"]) == sent
 
 
-def test_uploads_that_are_not_taken_are_cut(bed: Testbed) -> None:
+@pytest.mark.parametrize("mode", ["deaf", "sip"])
+def test_uploads_that_are_not_taken_are_cut(bed: Testbed, mode: str) -> None:
     """A shadow that does not read costs no memory: an upload is cut, or shed behind another."""
-    pyserver.start(bed.shadow, "deaf")
+    pyserver.start(bed.shadow, mode, ms=1000)
     limits = {**QUICK, "first-byte-timeout-s": 2.0, "max-backlog-bytes": 65536}
     agent = attach_with(bed, limits, "--methods", "all")
     uploads = [Ask("GET", "/api/items"), Ask("POST", "/api/orders", 12_000_000)]
@@ -223,6 +226,18 @@ def test_uploads_that_are_not_taken_are_cut(bed: Testbed) -> None:
     cut = ledger["pairs"]["uncomparable"].get("backlog", 0)
     assert cut + ledger["replay"]["shed"].get("backlog_bytes", 0) > 0
     assert ledger["replay"]["failed"] == {}
+
+
+@pytest.mark.parametrize("mode", ["deaf", "sip"])
+def test_small_uploads_that_are_not_read_end(bed: Testbed, mode: str) -> None:
+    """What fits into buffers is not cut: the answer to it is late, by the deadline's name."""
+    pyserver.start(bed.shadow, mode, ms=1000)
+    agent = attach_with(bed, QUICK, "--methods", "all")
+    result = drive(bed, 6, rate=20, connections=6, mix=[Ask("POST", "/api/orders", 50_000)])
+    wait_settled(agent, result.sent)
+    summary = agent.stop()
+    assert summary["outcomes"] == {"timeout_first_byte": 6}
+    assert summary["ledger"]["replay"]["failed"] == {}
 
 
 def test_shadow_that_falls_silent_in_mid_run(bed: Testbed) -> None:

@@ -45,6 +45,8 @@ class Shop:
         self.requests = 0
         self.open: set[Connection] = set()
         self.random = random.Random(1)
+        self.one_by_one = asyncio.Lock()
+        self.waiting = 0  # for their turn
         self.answers: dict[str, tuple[int, bytes]] = {}
         for text in options.answer:
             target, _, answer = text.partition("=")
@@ -218,8 +220,29 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if body else b"X-Filler: "))
             async for piece in self._endless():
                 self.transport.write(piece)
+        elif mode is Mode.DRIP_FOREVER:
+            self.transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not self.transport.is_closing():
+                self.transport.write(b"x")
+                await asyncio.sleep(pause)
+        elif mode in {Mode.SERIAL, Mode.BUSY}:
+            await self._in_turn(request, pause)
         else:
             await self._answer(request, pause)
+
+    async def _in_turn(self, request: Request, pause: float) -> None:
+        shop = self.shop
+        if self.options.mode is Mode.BUSY and shop.waiting > self.options.every:
+            busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+            self.transport.write(busy)
+            return
+        shop.waiting += 1
+        try:
+            async with shop.one_by_one:
+                await asyncio.sleep(pause)
+        finally:
+            shop.waiting -= 1
+        await self._answer(request, pause)
 
     async def _answer(self, request: Request, pause: float) -> None:
         mode = self.options.mode

@@ -24,6 +24,10 @@ class Mode(StrEnum):
     ENDLESS = "endless"  # a body without end, up to --max-bytes
     ENDLESS_HEAD = "endless-head"  # a header field without end, up to --max-bytes
     SLOW_DRIP = "slow-drip"  # a good answer, one byte each --ms
+    DRIP_FOREVER = "drip-forever"  # a head, and a body of one byte each --ms without end
+    SIP = "sip"  # reads one byte each --ms, and never answers
+    SERIAL = "serial"  # one request at a time, each takes --ms, in the order they came
+    BUSY = "busy"  # as serial; 503 with Retry-After while more than --every wait
     TOO_SHORT = "too-short"  # declares more body than it sends, then FIN
     TOO_LONG = "too-long"  # sends more body than it declares
 

@@ -92,8 +92,9 @@ async def _serve(options: Options) -> None:
         for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
             address = (host, options.port)
             sock = socket.create_server(address, family=family, backlog=_LISTEN_BACKLOG)
-            if options.mode is Mode.DEAF:
-                deaf.append(asyncio.create_task(_accept_only(sock)))
+            if options.mode in {Mode.DEAF, Mode.SIP}:
+                pause = options.ms / 1000 if options.mode is Mode.SIP else None
+                deaf.append(asyncio.create_task(_accept_only(sock, pause)))
             else:
                 await loop.create_server(lambda: Connection(shop), sock=sock)
         print(READY, flush=True)
@@ -103,13 +104,21 @@ async def _serve(options: Options) -> None:
             task.cancel()
 
 
-async def _accept_only(sock: socket.socket) -> None:
-    """Deaf to the byte: a transport, paused at once, may have read before it is."""
+async def _accept_only(sock: socket.socket, pause: float | None) -> None:
+    """Deaf, or nearly so, to the byte: a transport, paused at once, may have read before it is."""
     sock.setblocking(False)
-    held = []
+    held: list[object] = []  # so that nothing is collected
     while True:
         connection, _ = await asyncio.get_running_loop().sock_accept(sock)
         held.append(connection)
+        if pause is not None:
+            held.append(asyncio.create_task(_sip(connection, pause)))
+
+
+async def _sip(sock: socket.socket, pause: float) -> None:
+    with contextlib.suppress(ConnectionError):
+        while await asyncio.get_running_loop().sock_recv(sock, 1):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(pause)
 
 
 def main() -> None:
@@ -117,8 +126,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="An HTTP server that misbehaves on demand.")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--mode", type=Mode, default=Mode.OK, choices=list(Mode))
-    parser.add_argument("--ms", type=float, default=50, help="pause of slow and slow-drip")
-    parser.add_argument("--every", type=int, default=10, help="which requests hang-share hangs on")
+    parser.add_argument("--ms", type=float, default=50, help="pause of what is slow")
+    parser.add_argument("--every", type=int, default=10, help="see the modes")
     parser.add_argument("--max-bytes", type=int, default=1 << 30)
     parser.add_argument("--max-seconds", type=float, default=60)
     parser.add_argument("--log", type=Path, help="JSON lines, one per request")
