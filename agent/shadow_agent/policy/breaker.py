@@ -42,7 +42,7 @@ class BreakerTerms:
     # Opens when at least this share of the signs is bad.
     share: float = 0.5
     # Opens when what production has answered and the shadow has not kept growing for so long.
-    behind_s: int = 5
+    behind_s: int = 3
     # How long it stays open the first time; twice as long each time that a probe is bad.
     pause_s: float = 0.5
     longest_pause_s: float = 10.0

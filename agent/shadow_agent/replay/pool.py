@@ -6,9 +6,7 @@ A second target (a baseline) is a second pool; nothing here is shared between th
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -16,12 +14,13 @@ from shadow_agent.http.exchange import Exchange
 from shadow_agent.replay.admission import Admission
 from shadow_agent.replay.channel import Channel, State
 from shadow_agent.replay.connection import ShadowConnection
+from shadow_agent.replay.dialer import Dialer
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase, Replay, ReplayCounts
 from shadow_agent.replay.reply import ReplyReader
-from shadow_agent.replay.sockets import Endpoint, begin_connect, key_of, outcome_of
-from shadow_agent.replay.timeline import Timeline, Timelines
-from shadow_agent.telemetry.reasons import Failed, Outcome, Refused, Shed, Uncomparable
+from shadow_agent.replay.sockets import Endpoint
+from shadow_agent.replay.timeline import Timeline
+from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
 
 # Enum members as module names: a look-up on the class costs 60 ns, and there are many.
 _QUEUED: Final = Phase.QUEUED
@@ -29,7 +28,7 @@ _SENT: Final = Phase.SENT
 _OPEN: Final = State.OPEN
 
 
-class ShadowPool:
+class ShadowPool(Dialer):
     """One shadow connection per production flow, opened lazily, capped."""
 
     def __init__(
@@ -44,22 +43,12 @@ class ShadowPool:
         """``shard`` is (ours, how many); ``on_done`` gets each replay that was sent and ended."""
         self.admission = admission or Admission()
         self.admission.on_open = lambda: loop.call_soon(self._give_up)
-        self._endpoint = endpoint
-        self.limits = limits
-        self._loop = loop
-        self._shard = shard
+        super().__init__(endpoint, limits, loop, shard)
         self._on_done = on_done
         self.in_flight = 0  # sent and not done
         self.counts = ReplayCounts()
         self._by_flow: dict[bytes, ShadowConnection] = {}
         self._leaving: set[ShadowConnection] = set()  # their flow ended before their last answer
-        self.timelines = Timelines()
-        self._by_key: dict[bytes, Channel] = {}  # those with a socket
-        self._idle: OrderedDict[ShadowConnection, None] = OrderedDict()  # least recent first
-        self._connecting: dict[Channel, socket.socket] = {}
-        self._dying = 0  # sockets that are being closed
-        self._arriving: deque[Channel] = deque()  # who gets their places, never more than they
-        self._tasks: set[asyncio.Task[object]] = set()
 
     # --- what the worker says ---
 
@@ -127,20 +116,6 @@ class ShadowPool:
         """Something is due from the shadow or waits to be sent."""
         return self.counts.queued > 0 or self.in_flight > 0
 
-    @property
-    def open_connections(self) -> int:
-        """Sockets that exist now."""
-        return len(self._by_key)
-
-    def round_trip_us(self) -> int | None:
-        """Smallest round trip to the shadow that the kernel knows of (TCP_INFO), µs."""
-        best: int | None = None
-        for channel in list(self._by_key.values())[:8]:
-            seen = channel.round_trip_us()
-            if seen is not None and (best is None or seen < best):
-                best = seen
-        return best
-
     # --- what connections say ---
 
     def admit(self, replay: Replay) -> bool:
@@ -204,26 +179,6 @@ class ShadowPool:
             self._idle[connection] = None
             self._idle.move_to_end(connection)
 
-    def socket_gone(self, channel: Channel) -> None:
-        """It is closed, or has never been open."""
-        known = self._by_key.pop(channel.key, None) is not None
-        if known:
-            self.timelines.depart(channel.key, channel.timeline)
-        self._idle.pop(channel.owner, None)
-        sock = self._connecting.pop(channel, None)
-        if sock is not None:
-            self._loop.remove_writer(sock.fileno())
-            sock.close()
-        elif known:
-            # The loop ends an aborted transport in its next turn, and closes the socket after it.
-            self._dying += 1
-            self._loop.call_soon(self._loop.call_soon, self._buried)
-
-    def _buried(self) -> None:
-        self._dying -= 1
-        if self._arriving:
-            self.connect(self._arriving.popleft())
-
     def closed(self, connection: ShadowConnection) -> None:
         """It is done for good."""
         self._leaving.discard(connection)
@@ -246,52 +201,6 @@ class ShadowPool:
         """Loop times by which the answer to what is sent now must begin, and be whole."""
         now = self._loop.time()
         return now + self.limits.first_byte_timeout, now + self.limits.whole_timeout
-
-    # --- sockets ---
-
-    def connect(self, channel: Channel) -> None:
-        """Open a socket for it; its connection hears of success or failure later."""
-        connection = channel.owner
-        if channel.gone:
-            return
-        if len(self._by_key) + self._dying >= self.limits.max_connections:
-            if self._dying == len(self._arriving) and self._idle:
-                next(iter(self._idle)).close()
-            if self._dying > len(self._arriving):
-                self._arriving.append(channel)  # for the place of one that is being closed
-            else:
-                self._loop.call_soon(connection.give_up, Shed.CONNECTIONS)
-            return
-        made = begin_connect(self._endpoint, self._shard)
-        if isinstance(made, Outcome):
-            self._loop.call_soon(connection.connect_failed, made)
-        elif isinstance(made, Failed):
-            self._loop.call_soon(connection.socket_failed, made)
-        else:
-            # The local end is known from here on, before the SYN's record can be read.
-            channel.key = key_of(self._endpoint, made)
-            self._by_key[channel.key] = channel
-            self.timelines.add(channel.key, channel.timeline)
-            connection.deadline = self._loop.time() + self.limits.connect_timeout
-            self._connecting[channel] = made
-            self._loop.add_writer(made.fileno(), self._connected, channel)
-
-    def _connected(self, channel: Channel) -> None:
-        sock = self._connecting.pop(channel)
-        self._loop.remove_writer(sock.fileno())
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            sock.close()
-            channel.owner.connect_failed(outcome_of(code))
-            return
-        channel.owner.deadline = 0.0  # connected; what is left is a turn of the loop
-        task: asyncio.Task[object] = self._loop.create_task(self._attach(channel, sock))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _attach(self, channel: Channel, sock: socket.socket) -> None:
-        transport, _ = await self._loop.create_connection(lambda: channel, sock=sock)
-        channel.attach(transport)
 
     def _connections(self) -> set[ShadowConnection]:
         """All: those of living flows, and those that still owe an answer to an ended one."""

@@ -151,7 +151,7 @@ def test_the_cap_holds_at_every_moment(play: Play, monkeypatch: pytest.MonkeyPat
             most = max(most, sum(_is_open(sock) for sock in made))
         return result
 
-    monkeypatch.setattr("shadow_agent.replay.pool.begin_connect", watched)
+    monkeypatch.setattr("shadow_agent.replay.dialer.begin_connect", watched)
 
     async def scenario(bed: Bed) -> None:
         for flow in (1, 2, 3):
