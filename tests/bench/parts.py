@@ -10,6 +10,7 @@ from tests.bench.agent import CONNECTIONS, PORT, SMALL, Agent, run_time_stats
 from tests.bench.figure import AT_LEAST_ALL, Figure, at_most, median
 from tests.bench.files import bodies, disorder, small
 from tests.bench.many import open_flows
+from tests.bench.policy import policy
 from tests.testbed import Testbed, nginx, pyserver, tools, traffic
 from tests.testbed.asks import Ask
 
@@ -215,4 +216,5 @@ PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "read": small,
     "bodies": bodies,
     "disorder": disorder,
+    "policy": policy,
 }

@@ -146,7 +146,7 @@ def test_curl(bed: Testbed, ipv6: bool) -> None:
     """GET, HEAD, OPTIONS, uploads with a length and in chunks, with Expect, each as sent."""
     production = pyserver.start(bed.service)
     shadow = pyserver.start(bed.shadow)
-    agent = attach(bed, "--methods", "all")
+    agent = attach(bed, "--methods", "all", "--unguarded")
     body = "x" * 3000
     for more in (
         ("-X", "GET"),
@@ -192,7 +192,10 @@ def test_wrk(bed: Testbed) -> None:
 
 @pytest.mark.parametrize(
     ("methods", "refused"),
-    [((), {"PUT": 1, "POST": 2}), (("--methods", "GET,POST"), {"HEAD": 1, "PUT": 1})],
+    [
+        ((), {"PUT": 1, "POST": 2}),
+        (("--methods", "GET,POST", "--unguarded"), {"HEAD": 1, "PUT": 1}),
+    ],
     ids=["default", "GET,POST"],
 )
 def test_methods(bed: Testbed, methods: tuple[str, ...], refused: dict[str, int]) -> None:
@@ -265,7 +268,7 @@ class Attaching:
 
     def attach(self) -> Agent:
         """Now."""
-        return attach(self.bed, "--methods", "all")
+        return attach(self.bed, "--methods", "all", "--unguarded")
 
 
 @families
@@ -322,7 +325,7 @@ def test_a_large_body_streams(bed: Testbed) -> None:
     """64 MiB up and down are replayed while they pass, compared, and never held in memory."""
     production = pyserver.start(bed.service)
     shadow = pyserver.start(bed.shadow)
-    agent = attach(bed, "--methods", "all", limits=WIDE)
+    agent = attach(bed, "--methods", "all", "--unguarded", limits=WIDE)
     size, piece = 64 << 20, bytes(64 << 10)
     before: dict[str, int] = {}
     peak = 0
@@ -453,6 +456,7 @@ drain-s = 3
 [target.blue]
 shadow-build = "shop-42"
 methods = "all"
+unguarded = true
 """
 
 

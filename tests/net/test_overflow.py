@@ -123,7 +123,9 @@ def test_bodies_in_the_smallest_ring(bed: Testbed) -> None:
     nginx.start(bed.service)
     resent = -retransmitted(bed.client)
     pyserver.start(bed.shadow)
-    agent = attach_with(bed, {**PATIENT, "ring-bytes": SMALLEST_RING}, "--methods", "all")
+    agent = attach_with(
+        bed, {**PATIENT, "ring-bytes": SMALLEST_RING}, "--methods", "all", "--unguarded"
+    )
     mix = [
         Ask("GET", "/api/items/{n}", weight=4),
         Ask("POST", "/api/orders", 20_000),
@@ -149,7 +151,7 @@ def test_under_full_load_the_books_balance(bed: Testbed) -> None:
     nginx.start(bed.shadow)
     counting = bpf.enable_run_time_stats()
     try:
-        agent = attach_with(bed, PATIENT, "--methods", "all", "--workers", "2")
+        agent = attach_with(bed, PATIENT, "--methods", "all", "--unguarded", "--workers", "2")
         with Kernel(bed.prod, bed.service_iface) as kernel:
             mix = [
                 *(Ask("GET", "/api/items/{n}", weight=5), Ask("HEAD", "/big"), Ask("GET", "/big")),

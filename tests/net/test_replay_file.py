@@ -107,7 +107,7 @@ def test_equal_builds(bed: Testbed, mixed: Captured, speed: str) -> None:
 def test_writes_only_when_asked(bed: Testbed, mixed: Captured) -> None:
     """With their bodies, whole."""
     nginx.start(bed.shadow, "v1")
-    summary = replay(bed, mixed.pcap, "--methods", "all")
+    summary = replay(bed, mixed.pcap, "--methods", "all", "--unguarded")
     assert at(summary["ledger"], "pairs.compared") == REQUESTS
     assert summary["different"] == 0
 

@@ -216,7 +216,7 @@ def test_uploads_that_are_not_taken_are_cut(bed: Testbed, mode: str) -> None:
     """A shadow that does not read costs no memory: an upload is cut, or shed behind another."""
     pyserver.start(bed.shadow, mode, ms=1000)
     limits = {**QUICK, "first-byte-timeout-s": 2.0, "max-backlog-bytes": 65536}
-    agent = attach_with(bed, limits, "--methods", "all")
+    agent = attach_with(bed, limits, "--methods", "all", "--unguarded")
     uploads = [Ask("GET", "/api/items"), Ask("POST", "/api/orders", 12_000_000)]
     result = drive(bed, 6, rate=20, connections=2, mix=uploads, timeout=20)
     most = agent.process.pss_bytes()
@@ -232,7 +232,7 @@ def test_uploads_that_are_not_taken_are_cut(bed: Testbed, mode: str) -> None:
 def test_small_uploads_that_are_not_read_end(bed: Testbed, mode: str) -> None:
     """What fits into buffers is not cut: the answer to it is late, by the deadline's name."""
     pyserver.start(bed.shadow, mode, ms=1000)
-    agent = attach_with(bed, QUICK, "--methods", "all")
+    agent = attach_with(bed, QUICK, "--methods", "all", "--unguarded")
     result = drive(bed, 6, rate=20, connections=6, mix=[Ask("POST", "/api/orders", 50_000)])
     wait_settled(agent, result.sent)
     summary = agent.stop()

@@ -11,6 +11,7 @@ from shadow_agent.cli.options import (
     ConfigFile,
     DataDir,
     Debug,
+    DryRun,
     Duration,
     Iface,
     Isolate,
@@ -29,6 +30,7 @@ from shadow_agent.cli.options import (
     Shadow,
     ShadowBuild,
     ShadowIface,
+    Unguarded,
     User,
 )
 from shadow_agent.config import load, prepare_data_dir
@@ -40,6 +42,7 @@ def attach(
     config: ConfigFile = None,
     data_dir: DataDir = None,
     debug: Debug = None,
+    dry_run: DryRun = None,
     duration: Duration = None,
     iface: Iface = None,
     isolate: Isolate = None,
@@ -93,6 +96,7 @@ def attach(
             "interface and port, such as eth0-8080.",
         ),
     ] = None,
+    unguarded: Unguarded = None,
     user: User = None,
     workers: Annotated[
         int | None,

@@ -21,6 +21,7 @@ from shadow_agent.cli import (
     detach,
     doctor,
     guard,
+    policy,
     read,
     replay,
     selftest,
@@ -55,6 +56,10 @@ def build() -> typer.Typer:
     app.command()(detach.detach)
     app.command()(doctor.doctor)
     app.command()(guard.guard)
+    rules = _group("Look at what the rules would do.")
+    rules.callback()(_nothing)
+    rules.command("test")(policy.test)
+    app.add_typer(rules, name="policy")
     app.command()(read.read)
     app.command()(replay.replay)
     app.command()(selftest.selftest)

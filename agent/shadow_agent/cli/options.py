@@ -33,6 +33,12 @@ Debug = Annotated[
     bool | None,
     typer.Option("--debug", help="Log in detail, and show the traceback of an internal error."),
 ]
+DryRun = Annotated[
+    bool | None,
+    typer.Option(
+        "--dry-run", help="Decide and count what would be replayed, and send nothing at all."
+    ),
+]
 Duration = Annotated[
     float | None,
     typer.Option(
@@ -79,7 +85,8 @@ Methods = Annotated[
     typer.Option(
         "--methods",
         metavar="GET,HEAD,...|all",
-        help="Methods to replay. Default: GET,HEAD,OPTIONS. What else comes is counted.",
+        help="Methods to replay where no [[rule]] matches. Default: GET,HEAD,OPTIONS. What else "
+        "comes is counted; writes need a guard or --unguarded besides.",
     ),
 ]
 Notrack = Annotated[
@@ -156,6 +163,13 @@ ShadowIface = Annotated[
 ]
 Target = Annotated[
     str | None, typer.Option("--target", metavar="NAME", help="Name of the attachment.")
+]
+Unguarded = Annotated[
+    bool | None,
+    typer.Option(
+        "--unguarded",
+        help="Replay writes without a guard on the shadow host; every report says so.",
+    ),
 ]
 User = Annotated[
     str | None,

@@ -10,6 +10,7 @@ import typer
 from shadow_agent.cli.options import (
     ConfigFile,
     Debug,
+    DryRun,
     Duration,
     JsonSummary,
     Methods,
@@ -20,6 +21,7 @@ from shadow_agent.cli.options import (
     Shadow,
     ShadowBuild,
     ShadowIface,
+    Unguarded,
     User,
 )
 from shadow_agent.cli.read import CaptureFile, ServicePort
@@ -31,6 +33,7 @@ def replay(
     file: CaptureFile,
     config: ConfigFile = None,
     debug: Debug = None,
+    dry_run: DryRun = None,
     duration: Duration = None,
     json: JsonSummary = None,
     methods: Methods = None,
@@ -60,6 +63,7 @@ def replay(
             "name.",
         ),
     ] = None,
+    unguarded: Unguarded = None,
     user: User = None,
 ) -> ExitCode:
     """Replay the requests in a capture file to a shadow, and compare with the captured answers.

@@ -15,12 +15,14 @@ from shadow_agent.config.budget import BREAKER, BUDGET
 from shadow_agent.config.gate import GATE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
+from shadow_agent.config.rules import RULES
 from shadow_agent.errors import UsageError
 
 KEYS: Final[Mapping[str, Key]] = {
     "allow-same-interface": Key("allow_same_interface", parse.flag),
     "data-dir": Key("data_dir", parse.folder),
     "debug": Key("debug", parse.flag),
+    "dry-run": Key("dry_run", parse.flag),
     "duration": Key("duration_s", parse.seconds),
     "iface": Key("interfaces", parse.interfaces),
     "isolate": Key("isolate", parse.flag),
@@ -45,6 +47,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "shadow-iface": Key("shadow_interface", parse.interface),
     "speed": Key("speed", parse.speed),
     "target": Key("target", parse.target),
+    "unguarded": Key("unguarded", parse.flag),
     "user": Key("user", parse.text),
     "workers": Key("workers", parse.whole(1, parse.MAX_WORKERS)),
 }
@@ -67,7 +70,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "gate": GATE,
     "limits": Section("limits", Limits, LIMITS),
 }
-ROWS: Final[Mapping[str, Rows]] = {}
+ROWS: Final[Mapping[str, Rows]] = {"rule": RULES}
 
 
 def find(keys: Mapping[str, Key], written: str, where: object) -> Key:

@@ -10,25 +10,35 @@ from shadow_agent.config import file, isolation, parse
 from shadow_agent.config.file import NOTHING, File, Settings
 from shadow_agent.config.keys import KEYS, SECTIONS, convert, find
 from shadow_agent.config.model import Config
+from shadow_agent.config.values import ShadowUrl
 from shadow_agent.errors import UsageError
 
 _REQUIRED: Final = {"interfaces": "iface", "ports": "port", "shadow": "shadow"}
 _REQUIRED_OF_CAPTURES: Final = {"shadow": "shadow"}
+
+_NO_SHADOW: Final = Settings({"shadow": ShadowUrl("shadow.invalid", 80)}, {})
 
 # sun_path of unix(7) holds 108 bytes with the NUL.
 _MAX_SOCKET_PATH: Final = 107
 
 
 def load(
-    flags: Mapping[str, object], path: Path | None = None, capture: str | None = None
+    flags: Mapping[str, object],
+    path: Path | None = None,
+    capture: str | None = None,
+    *,
+    needs_shadow: bool = True,
 ) -> Config:
     """The effective configuration: flags over the target's table over the file over defaults.
 
     ``flags`` are named as on the command line, with ``-`` or ``_``; None is a flag not given.
     ``path`` is ``--config``; without it the system's file counts, if there is one. ``capture``
-    is the name of a file that is read instead of interfaces. Raises UsageError.
+    is the name of a file that is read instead of interfaces. Where nothing is sent no shadow is
+    needed. Raises UsageError.
     """
     settings, found = merge(flags, path)
+    if not needs_shadow:
+        settings = settings.over(_NO_SHADOW)
     required = _REQUIRED if capture is None else _REQUIRED_OF_CAPTURES
     missing = [flag for field, flag in required.items() if field not in settings.values]
     if missing:

@@ -8,18 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from shadow_agent.config.budget import Budget
 from shadow_agent.config.gate import Gate
 from shadow_agent.config.values import SessionKey, ShadowUrl
 from shadow_agent.policy.breaker import BreakerTerms
+from shadow_agent.policy.rule import SAFE_METHODS, Rule
 
 LoaderName = Literal["auto", "libbpf", "bcc"]
 MechanismName = Literal["auto", "tcx", "clsact"]
-
-# Safe by RFC 9110: replaying them changes nothing in a service that keeps to it.
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +82,11 @@ class Config:
     requests: int | None = None
     # None: every method is replayed.
     methods: frozenset[str] | None = SAFE_METHODS
+    rules: tuple[Rule, ...] = ()
+    # Writes go out although no guard keeps what the shadow build does with them from the world.
+    unguarded: bool = False
+    # Decide and count, and open no connection to the shadow.
+    dry_run: bool = False
     workers: int = 1
     data_dir: Path = Path("/var/lib/shadow-agent")
     # Where metrics are served: host (IPv6 without brackets) and port.

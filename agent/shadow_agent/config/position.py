@@ -15,6 +15,7 @@ class Position:
     file: Path
     text: str
     keys: tuple[str | int, ...] = ()
+    named: str | None = None  # of this table, the key that an error calls by name itself
 
     def __truediv__(self, key: str | int) -> Position:
         """What stands under ``key`` in this table, or the row of that number in this array."""
@@ -22,17 +23,16 @@ class Position:
 
     def __str__(self) -> str:
         """For an error about it; ``FILE`` alone for the file itself."""
-        return self._at(self.keys)
-
-    def of(self, key: str) -> str:
-        """For an error that calls ``key`` of this table by name itself."""
-        return self._at((*self.keys, key))
-
-    def _at(self, written: tuple[str | int, ...]) -> str:
+        # Only now: to find a line takes milliseconds, and most positions are never shown.
+        written = self.keys if self.named is None else (*self.keys, self.named)
         line = line_of(self.text, written)
         place = str(self.file) if line is None else f"{self.file}:{line}"
         label = "".join(f" {k + 1}" if isinstance(k, int) else f".{k}" for k in self.keys)
         return f"{place}: {label[1:]}" if label else place
+
+    def of(self, key: str) -> Position:
+        """For an error that calls ``key`` of this table by name itself."""
+        return replace(self, named=key)
 
 
 def line_of(text: str, keys: tuple[str | int, ...]) -> int | None:

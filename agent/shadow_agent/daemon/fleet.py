@@ -21,6 +21,8 @@ from shadow_agent.kernel.tap import Tap
 from shadow_agent.telemetry.cost import Rollups
 
 _DRAIN: Final = b'{"command":"drain"}'
+_WRITES_OPEN: Final = b'{"command":"writes","open":true}'
+_WRITES_CLOSED: Final = b'{"command":"writes","open":false}'
 # A worker that dies at once is not restarted in a tight loop.
 _RESTART_S: Final = 1.0
 # A busy worker reports twice a second; one that is silent for this long hangs.
@@ -79,6 +81,14 @@ class Fleet:
         for seat in self._seats:
             seat.restart_at = None
             if seat.channel is not None and not seat.channel.send(_DRAIN):
+                self._kill(seat)
+
+    def allow_writes(self, allowed: bool) -> None:
+        """Tell every worker, those to come too. Who cannot be told shall not go on."""
+        self._settings = replace(self._settings, writes_open=allowed)
+        message = _WRITES_OPEN if allowed else _WRITES_CLOSED
+        for seat in self._seats:
+            if seat.channel is not None and not seat.channel.send(message):
                 self._kill(seat)
 
     def tick(self, now: float) -> None:

@@ -20,14 +20,20 @@ from shadow_agent.http.exchange import (
     RequestEnded,
     RequestHeadSeen,
 )
-from shadow_agent.policy.decision import Policy
+from shadow_agent.policy.decision import Policy, is_write
 from shadow_agent.policy.session import session_of
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.ledger import Ledger, Pairs
 from shadow_agent.telemetry.ledger import Replay as ReplayLine
-from shadow_agent.telemetry.reasons import LatencyUnknown, Outcome, Unanswered, Uncomparable
+from shadow_agent.telemetry.reasons import (
+    LatencyUnknown,
+    Outcome,
+    Refused,
+    Unanswered,
+    Uncomparable,
+)
 from shadow_agent.telemetry.tally import Tally
 
 _Times = tuple[int | None, int | None, int | None]
@@ -70,6 +76,11 @@ class Mirror:
     def busy(self) -> bool:
         """Some pair may still become whole without another packet of production."""
         return bool(self._finished) or self._pool.busy
+
+    @property
+    def rules(self) -> dict[str, dict[str, int]]:
+        """By a rule's name: what became of the requests that it decided."""
+        return self._policy.counts
 
     @property
     def unsettled(self) -> int:
@@ -117,7 +128,7 @@ class Mirror:
     def pause(self, now: int) -> None:
         """The off switch: production's open exchanges end unseen, nothing more goes out."""
         self._policy.paused = True
-        self._pool.refuse_waiting()
+        self._pool.refuse_waiting(Refused.PAUSED)
         for event in self._assembler.close(Unanswered.PAUSED, now):
             self._handle(event)
 
@@ -129,6 +140,12 @@ class Mirror:
     def resume(self) -> None:
         """Mirroring goes on with the next request of each flow."""
         self._policy.paused = False
+
+    def allow_writes(self, allowed: bool) -> None:
+        """The guard came or went: writes go out from now on, or none that still waits."""
+        self._policy.writes_open = allowed
+        if not allowed:
+            self._pool.refuse_waiting(Refused.UNGUARDED, lambda one: is_write(one.request))
 
     def drain(self, now: int) -> None:
         """The end: whatever is open is named and closed."""

@@ -32,6 +32,7 @@ from shadow_agent.daemon.settings import (
 )
 from shadow_agent.daemon.spending import Spending
 from shadow_agent.daemon.watch import Watch
+from shadow_agent.daemon.writes import Writes
 from shadow_agent.errors import HostError
 from shadow_agent.kernel import nftables
 from shadow_agent.kernel.attach import remove_stale
@@ -112,12 +113,16 @@ def assemble(
         epoch=1,
         loader=str(tap.loader),
         isolation={"seccomp": sandbox.state, "notrack": notrack.state},
+        rules=tuple((rule.name, str(rule.action)) for rule in config.rules),
+        unguarded=config.unguarded,
+        dry_run=config.dry_run,
     )
     account = Account(run, tap, books, fleet, places, spending)
     dial = Dial(tap.control, config.sample)
     audit = AuditTrail(config.data_dir, config.target, voice.say)
     dial.on_change.append(audit.turned)
-    watches: list[Watch] = [fleet, control, places, spending]
+    writes = Writes(config, None, fleet.allow_writes, voice.say)
+    watches: list[Watch] = [fleet, control, places, spending, writes]
     gate = make_gate(config.gate, config.target, user, dial, voice.say)
     if gate is not None:
         stack.callback(gate.close)

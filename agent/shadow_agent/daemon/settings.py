@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,9 @@ from shadow_agent.kernel.attach import Mechanism
 from shadow_agent.kernel.tap import TapSettings
 from shadow_agent.policy.breaker import Breaker, BreakerTerms
 from shadow_agent.policy.budget import Bucket, Terms, millionths
+from shadow_agent.policy.decision import Policy
+from shadow_agent.policy.rule import Rule
+from shadow_agent.policy.rules import RuleSet
 from shadow_agent.replay.admission import Admission
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.sockets import Endpoint
@@ -36,6 +40,9 @@ class WorkerSettings:
     user: pwd.struct_passwd
     endpoint: Endpoint
     methods: frozenset[str] | None
+    rules: tuple[Rule, ...]
+    writes_open: bool
+    dry_run: bool
     budget: BudgetPage | None
     breaker: BreakerTerms
     loop_address: bytes  # requests from there are the shadow's own; b"" when it shares this host
@@ -46,6 +53,26 @@ class WorkerSettings:
     drain_s: float
     debug: bool
     sandbox: Sandbox = NO_SANDBOX
+
+
+def make_policy(
+    told: WorkerSettings | Config, loop_address: bytes, take: Callable[[], bool] | None = None
+) -> Policy:
+    """As it was told, by a supervisor or by the configuration itself."""
+    open_ = told.unguarded if isinstance(told, Config) else told.writes_open
+    return Policy(
+        told.methods,
+        loop_address,
+        take,
+        rules=rules_of(told),
+        writes_open=open_,
+        dry_run=told.dry_run,
+    )
+
+
+def rules_of(told: WorkerSettings | Config) -> RuleSet | None:
+    """Compiled; None costs nothing for each request."""
+    return RuleSet(told.rules, told.methods) if told.rules else None
 
 
 def tap_settings(config: Config, plan: Plan) -> TapSettings:
@@ -105,6 +132,9 @@ def worker_settings(
         user=user,
         endpoint=plan.endpoint,
         methods=config.methods,
+        rules=config.rules,
+        writes_open=config.unguarded,
+        dry_run=config.dry_run,
         budget=budget,
         breaker=config.breaker,
         # on one host client and shadow may have the same address, on loopback always

@@ -27,6 +27,7 @@ from shadow_agent.daemon.plan import Plan, make_plan
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
+from shadow_agent.daemon.writes import warnings_of
 from shadow_agent.errors import ExitCode, HostError, UsageError
 from shadow_agent.kernel.features import capabilities
 from shadow_agent.kernel.layout import Role
@@ -75,7 +76,7 @@ class Supervisor:
         self._spending = parts.spending
         self._metrics = parts.metrics
         self._watches = parts.watches
-        for warning in plan.warnings:
+        for warning in (*plan.warnings, *warnings_of(config)):
             self.say(warning)
 
     def run(self) -> ExitCode:

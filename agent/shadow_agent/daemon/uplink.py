@@ -15,11 +15,12 @@ from shadow_agent.errors import one_line
 
 
 class Uplink(asyncio.Protocol):
-    """Sends snapshots up, hears "drain", and ends the process when the supervisor is gone."""
+    """Sends snapshots up, hears commands, and ends the process when the supervisor is gone."""
 
-    def __init__(self, on_drain: Callable[[], None]) -> None:
-        """Not connected yet."""
+    def __init__(self, on_drain: Callable[[], None], on_writes: Callable[[bool], None]) -> None:
+        """Not connected yet. ``on_writes`` hears whether writes may go out from now on."""
         self._on_drain = on_drain
+        self._on_writes = on_writes
         self._unframer = Unframer()
         self._transport: asyncio.Transport | None = None
 
@@ -40,8 +41,11 @@ class Uplink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop: commands are JSON objects."""
         for message in self._unframer.feed(data):
-            if orjson.loads(message).get("command") == "drain":
-                self._on_drain()
+            match orjson.loads(message):
+                case {"command": "drain"}:
+                    self._on_drain()
+                case {"command": "writes", "open": bool(allowed)}:
+                    self._on_writes(allowed)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop: without a supervisor nobody would stop us."""

@@ -25,7 +25,7 @@ from shadow_agent.daemon.process import (
     name_process,
 )
 from shadow_agent.daemon.seccomp import Profile
-from shadow_agent.daemon.settings import WorkerSettings, admission
+from shadow_agent.daemon.settings import WorkerSettings, admission, make_policy
 from shadow_agent.daemon.uplink import Uplink, complain
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.http.assembler import Assembler
@@ -33,7 +33,6 @@ from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.ring import RingReader
 from shadow_agent.kernel.sampling import sampled
-from shadow_agent.policy.decision import Policy
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
@@ -104,8 +103,7 @@ class Worker:
         self._claims = claims
         self._loop = loop
         self._tally = Tally()
-        self._uplink = Uplink(self.begin_drain)
-        policy = Policy(settings.methods, settings.loop_address)
+        policy = make_policy(settings, settings.loop_address)
         self._admission = admission(settings)
         self._pool = ShadowPool(
             settings.endpoint,
@@ -124,6 +122,7 @@ class Worker:
         )
         session = settings.session
         self._mirror = Mirror(assembler, policy, self._pool, self._tally, session)
+        self._uplink = Uplink(self.begin_drain, self._mirror.allow_writes)
         self._state = control.state()
         self._changes = control.changes()
         self._paused = False
@@ -287,7 +286,7 @@ class Worker:
     def _send_snapshot(self, *, final: bool) -> None:
         if self._uplink.pending and not final:
             return  # the supervisor is behind; the next snapshot says all that this one would
-        snapshot = self._tally.snapshot(self._mirror.ledger())
+        snapshot = self._tally.snapshot(self._mirror.ledger(), rules=self._mirror.rules)
         snapshot.breakers = breakers_of(self._admission.breaker, self._loop.time())
         snapshot.with_endpoints = final or self._snapshots % _ENDPOINTS_EVERY == 0
         self._snapshots += 1

@@ -70,6 +70,7 @@ class Exchange:
         "response_body_len",
         "response_first_ts",
         "response_last_ts",
+        "rule",
         "session",
         "unanswered",
         "unsure",
@@ -107,6 +108,7 @@ class Exchange:
         self.unanswered: Unanswered | None = None  # why not, once that is settled
         self.notes: list[str] | None = None  # what is unknown and why
         self.replay: Any = None  # belongs to the replay room, which comes later on the path
+        self.rule: Any = None  # belongs to the policy room: the Rule that decided, if one did
         self.request_seq = request_seq  # sequence number of the request's first byte
         # sequence number at which its response begins if the client does not pipeline
         self.request_ack = request_ack

@@ -41,8 +41,8 @@ _CACHED: Final = 512
 _CACHED_BYTES: Final = 2048
 # The fields that say something of the connection or of the body's end.
 _find_telling: Final = re.compile(
-    rb"\r\n(host|connection|content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)",
-    re.IGNORECASE,
+    rb"(?i)\r\n(host|connection|content-length|transfer-encoding|expect"
+    rb"|x-http-method-override|x-method-override|x-http-method):[ \t]*([^\r\n]*)"
 ).findall
 _NO_BODY: Final = frozenset({204, 304})
 
@@ -63,6 +63,7 @@ class RequestHead:
         "host",
         "keep_alive",
         "method",
+        "override",
         "raw",
         "target",
         "upgrade",
@@ -77,6 +78,7 @@ class RequestHead:
         self.version = version  # "1.1" or "1.0"
         self._headers: Headers | None = None
         self.host: bytes | None = None  # the first Host field's value
+        self.override: tuple[str, ...] = ()  # methods that frameworks may take it for
         self.framing = 0  # the body's length, or CHUNKED
         self.keep_alive = True
         self.expect_continue = False
@@ -143,6 +145,7 @@ def parse_request(raw: bytes) -> RequestHead | Malformed:
     method, target = line.groups()
     head = RequestHead(raw, _METHODS[method], target, "1.1")
     head.host = known.host
+    head.override = known.override
     head.framing = known.framing
     head.keep_alive = known.keep_alive
     head.expect_continue = known.expect_continue
@@ -206,6 +209,8 @@ def _judge_request(raw: bytes) -> RequestHead | Malformed:
         if size == 4:
             if head.host is None:
                 head.host = value
+        elif name[:1] in b"xX":
+            head.override += (value.decode("latin-1").upper(),)
         elif size == 10:
             head.keep_alive = _keeps_alive(value, default=head.keep_alive)
         elif size == 14:

@@ -11,6 +11,7 @@ from typing import Final
 from shadow_agent.config import Config
 from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
 from shadow_agent.daemon.mirror import Mirror, Session
+from shadow_agent.daemon.settings import make_policy
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.segment import Direction, Segment
 from shadow_agent.http.assembler import Assembler
@@ -19,7 +20,6 @@ from shadow_agent.offline.clock import CaptureClock
 from shadow_agent.offline.lookahead import Lookahead
 from shadow_agent.offline.pace import Pace
 from shadow_agent.offline.timed import TimedPool
-from shadow_agent.policy.decision import Policy
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.sockets import Endpoint
@@ -78,7 +78,7 @@ class Player:
             ExchangeCounts(),
         )
         take = None if config.most_requests is None else self._take
-        self._policy = Policy(config.methods, loop_address, take)
+        self._policy = make_policy(config, loop_address, take)
         session = Session(str(config.session.kind), config.session.name)
         self.mirror = Mirror(assembler, self._policy, self.pool, self.tally, session)
         self.stopped: str | None = None  # why it ends before the file does

@@ -74,7 +74,7 @@ def run(settings: ReadSettings, say: Callable[[str], None]) -> ExitCode:
     source = open_input(settings.path)
     name = "standard input" if settings.path == STDIN else settings.path
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stopper(source))
+        signal.signal(number, stopper(source))
     sandbox = open_sandbox("auto", (Profile.READER,))
     become_unprivileged(settings.user)
     limit_memory()
@@ -176,7 +176,9 @@ class Reader:
         self._output.write(self._line(exchange))
 
 
-def _stopper(source: Input) -> Callable[[int, FrameType | None], None]:
+def stopper(source: Input) -> Callable[[int, FrameType | None], None]:
+    """A signal's handler: the input ends here."""
+
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
         signal.signal(number, signal.SIG_DFL)  # a second one ends us at once

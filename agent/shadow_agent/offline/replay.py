@@ -26,6 +26,7 @@ from shadow_agent.daemon.rundir import new_run_id
 from shadow_agent.daemon.seccomp import Profile, open_sandbox
 from shadow_agent.daemon.shadow import resolve, trouble_with
 from shadow_agent.daemon.show import show
+from shadow_agent.daemon.writes import warnings_of
 from shadow_agent.errors import ExitCode, HostError, ShadowUnreachable, UsageError
 from shadow_agent.flow.segment import Segment, flow_key
 from shadow_agent.offline.input import Input, open_input
@@ -70,7 +71,10 @@ def run(config: Config, path: str) -> ExitCode:
         except NotACapture as exc:
             raise UsageError(f"{path}: {exc}") from exc
         replaying = Replaying(config, path, capture, console)
-        replaying.try_shadow(endpoint)
+        for warning in warnings_of(config):
+            replaying.say(warning)
+        if not config.dry_run:
+            replaying.try_shadow(endpoint)
         try:
             replaying.play(endpoint, b"" if local else endpoint.key, loop, source)
         finally:
@@ -130,6 +134,9 @@ class Replaying:
             builds={"production": config.production_build, "shadow": config.shadow_build},
             epoch=1,
             loader="file",
+            rules=tuple((rule.name, str(rule.action)) for rule in config.rules),
+            unguarded=config.unguarded,
+            dry_run=config.dry_run,
         )
 
     def try_shadow(self, endpoint: Endpoint) -> None:
@@ -142,7 +149,7 @@ class Replaying:
                 f"shadow {self._config.shadow}: {trouble}",
                 "start it, or leave out --require-shadow",
             )
-        self._say(f"shadow {self._config.shadow} does not answer yet: {trouble}")
+        self.say(f"shadow {self._config.shadow} does not answer yet: {trouble}")
 
     def play(
         self,
@@ -153,7 +160,7 @@ class Replaying:
     ) -> None:
         """To the end of the file, or until a signal; ``source`` is what the capture reads."""
         player = self._player = Player(
-            self._config, endpoint, loop_address, loop, self._say, self._show
+            self._config, endpoint, loop_address, loop, self.say, self._show
         )
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # or else nohup was meant
@@ -172,7 +179,7 @@ class Replaying:
         if source is not None and source.stopped:
             self._capture.damage = None
         if self._capture.damage is not None:
-            self._say(f"{self._path}: damaged, read up to there: {self._capture.damage}")
+            self.say(f"{self._path}: damaged, read up to there: {self._capture.damage}")
 
     def summary(self, *, drained: bool = False) -> dict[str, Any]:
         """The object of ``attach --json``, and what is said of a capture besides."""
@@ -184,7 +191,7 @@ class Replaying:
             **summary_json(
                 self._run,
                 ledger,
-                self._player.tally.snapshot(ledger),
+                self._player.tally.snapshot(ledger, rules=self._player.mirror.rules),
                 duration_s=time.monotonic() - self._began,
                 cost=cost_of(os.getpid(), ()),
                 drained=drained,
@@ -213,7 +220,8 @@ class Replaying:
         snapshot = self._player.tally.snapshot(ledger, with_endpoints=False)
         self._progress.update(time.monotonic(), ledger, snapshot, State())
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line for the operator."""
         self._console.print(f"shadow-agent: {text}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final
+
+# Safe by RFC 9110 9.2.1, less TRACE: replaying them changes nothing in a service that keeps to it.
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Action(StrEnum):
@@ -58,6 +62,7 @@ class Rule:
 
     name: str
     action: Action
+    # None: whatever --methods lets through; for DROP every method
     methods: frozenset[str] | None = None
     # a path template: ``/orders/{id}``, ``*`` for any one segment, ``**`` at the end for any rest
     path: str | None = None

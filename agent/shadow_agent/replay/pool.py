@@ -95,10 +95,12 @@ class ShadowPool(Dialer):
                 break
             connection.close()
 
-    def refuse_waiting(self) -> None:
-        """Paused: what has not gone out does not go out."""
+    def refuse_waiting(
+        self, reason: Refused, chosen: Callable[[Exchange], bool] | None = None
+    ) -> None:
+        """Policy changed its mind: what has not gone out, or what is chosen of it, does not."""
         for connection in self._connections():
-            connection.refuse_waiting()
+            connection.refuse_waiting(reason, chosen)
 
     def _give_up(self) -> None:
         """The breaker has opened."""

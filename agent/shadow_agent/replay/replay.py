@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.policy.budget import COST_OF_ONE
-from shadow_agent.policy.decision import SAFE_METHODS
+from shadow_agent.policy.rule import SAFE_METHODS
 from shadow_agent.replay.reply import Reply
 from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
 

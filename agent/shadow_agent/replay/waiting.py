@@ -6,8 +6,10 @@ What is over a bound is shed by name: too many requests, too many body bytes, to
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from shadow_agent.http.exchange import Exchange
 from shadow_agent.replay.replay import Phase, Replay
 from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
 
@@ -83,13 +85,16 @@ class Waiting:
         self._pool.sent(replay)
         self._pool.broken(replay, Uncomparable.REQUEST_INCOMPLETE)
 
-    def refuse(self) -> None:
-        """Paused: what has not gone out does not go out."""
-        again = [replay for replay in self._queue if replay.phase is not Phase.QUEUED]
+    def refuse(self, reason: Refused, chosen: Callable[[Exchange], bool] | None = None) -> None:
+        """Policy changed its mind: what has not gone out, or what is chosen of it, does not."""
+        kept: deque[Replay] = deque()
         for replay in self._queue:
-            if replay.phase is Phase.QUEUED:
-                self._pool.refuse(replay, Refused.PAUSED)
-        self._queue = deque(again)
+            wanted = chosen is None or chosen(replay.exchange)
+            if replay.phase is Phase.QUEUED and wanted:
+                self._pool.refuse(replay, reason)
+            else:
+                kept.append(replay)
+        self._queue = kept
 
     def shed(self, reason: Shed) -> None:
         """Nothing that waits goes out: the shadow is too slow."""

@@ -100,6 +100,13 @@ class Refused(Reason):
     """``replay.refused``: policy does not let this request reach the shadow."""
 
     METHOD = ("method", "not among the methods that may be replayed")
+    RULE = ("rule", "a rule drops it")
+    AMBIGUOUS = (
+        "ambiguous",
+        "a rule would let it out if its path, host or fields are read one way only",
+    )
+    UNGUARDED = ("unguarded", "a write, and neither a guard at the shadow's side nor --unguarded")
+    DRY_RUN = ("dry_run", "--dry-run: it would have been replayed")
     LOOP = ("loop", "it came from the shadow's own address: it could go on for ever")
     REQUEST_LIMIT = ("request_limit", "--requests N were replayed already")
     RATE = ("rate", "over the budget of requests per second")

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from shadow_agent.telemetry.by_rule import rules_table
 from shadow_agent.telemetry.ledger import Ledger, blind, left_out, losses, meaning, wanted
 from shadow_agent.telemetry.reasons import Outcome
 from shadow_agent.telemetry.terminal import (
@@ -42,6 +43,7 @@ def render_summary(summary: Mapping[str, Any]) -> RenderableType:
         _latency(summary),
         _answers(summary, ledger),
         _endpoints(summary["endpoints"]),
+        rules_table(summary["rules"]),
         _names("Lost: this lowers coverage", losses(ledger)),
         _names("Left out: by rule, by choice, or not HTTP", left_out(ledger)),
         _footer(summary),
@@ -106,7 +108,12 @@ def _title(summary: Mapping[str, Any]) -> Group:
 
 
 def _verdict(summary: Mapping[str, Any], ledger: Ledger) -> Group:
-    lines = [headline(ledger, summary["different"], summary["coverage"])]
+    if summary["dry_run"]:
+        lines = [Text("Dry run: nothing was sent.", "bold")]
+    else:
+        lines = [headline(ledger, summary["different"], summary["coverage"])]
+    if summary["unguarded"]:
+        lines.append(Text("Unguarded: nothing kept the shadow's side effects inside.", "bold red"))
     missed = wanted(ledger) - ledger.pairs.compared
     coverage = Text(f"coverage {percent(summary['coverage'])}")
     coverage.append(

@@ -22,6 +22,9 @@ class Run:
     loader: str = ""  # "libbpf" or "bcc"
     attached: Mapping[str, str] = field(default_factory=dict)  # interface → "tcx" or "clsact"
     isolation: Mapping[str, str] = field(default_factory=dict)  # mechanism → "on", or why not
+    rules: tuple[tuple[str, str], ...] = ()  # name and action, in order
+    unguarded: bool = False  # writes go out without a guard, by the operator's word
+    dry_run: bool = False  # nothing goes out
 
 
 class State(NamedTuple):

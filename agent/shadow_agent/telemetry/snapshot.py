@@ -17,11 +17,11 @@ from typing import Any, Final
 import orjson
 
 from shadow_agent.telemetry.breakers import Breakers, merge_breakers
-from shadow_agent.telemetry.check import count, counts, exact_keys
+from shadow_agent.telemetry.check import count, counts, exact_keys, text
 from shadow_agent.telemetry.endpoints import EndpointTable
 from shadow_agent.telemetry.histogram import LogHistogram
 from shadow_agent.telemetry.ledger import Ledger, merge_all
-from shadow_agent.telemetry.reasons import BodyResult, LatencyUnknown, Outcome
+from shadow_agent.telemetry.reasons import BodyResult, LatencyUnknown, Outcome, Refused
 
 __all__ = [
     "HISTOGRAMS",
@@ -37,11 +37,14 @@ __all__ = [
 HISTOGRAMS: Final = ("production_first", "shadow_first", "production_last", "shadow_last")
 MAX_BYTES: Final = 16 * 2**20  # 501 endpoints with both histograms full are 12 MiB
 MAX_STATUS_PAIRS: Final = 2000  # a tally keeps 1,000 that differ; equal ones are 900 at most
+MAX_RULES: Final = 1000
+PASSED: Final = "passed"  # what a rule let through, beside the values of Refused
 OTHER_STATUSES: Final = "other"  # differing pairs of statuses beyond what a tally keeps
 
 _STATUS_PAIR: Final = re.compile(
     rf"[1-9][0-9]{{2}}→(?:[1-9][0-9]{{2}}|{'|'.join(Outcome)})|{OTHER_STATUSES}"
 )
+_RULE_OUTCOMES: Final = frozenset({PASSED, *Refused})
 _RTT_MOST_US: Final = 3_600_000_000  # an hour
 
 
@@ -66,6 +69,7 @@ class Snapshot:
     endpoints: EndpointTable = field(default_factory=EndpointTable)
     dispatch_lag: LogHistogram = field(default_factory=LogHistogram)  # capture to send, µs
     network_rtt_us: int | None = None  # the smallest round trip to the shadow; None: not known yet
+    rules: dict[str, dict[str, int]] = field(default_factory=dict)  # by name: PASSED or Refused
     different: int = 0  # pairs whose status, body or outcome differ, each counted once
     eligible: int = 0  # pairs that may count in a verdict
     breakers: Breakers = field(default_factory=Breakers)
@@ -83,6 +87,7 @@ class Snapshot:
             "endpoints": self.endpoints.as_list() if self.with_endpoints else None,
             "timing": {"dispatch_lag": self.dispatch_lag.as_dict()},
             "network_rtt_us": self.network_rtt_us,
+            "rules": self.rules,
             "different": self.different,
             "eligible": self.eligible,
             "breakers": self.breakers.as_dict(),
@@ -115,6 +120,7 @@ class Snapshot:
             endpoints=table,
             dispatch_lag=LogHistogram.from_dict(timing["dispatch_lag"], "timing.dispatch_lag"),
             network_rtt_us=None if rtt is None else count(rtt, "network_rtt_us", most=_RTT_MOST_US),
+            rules=_rules(given["rules"]),
             different=count(given["different"], "different"),
             eligible=count(given["eligible"], "eligible"),
             breakers=Breakers.from_dict(given["breakers"]),
@@ -153,6 +159,8 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
             getattr(whole, name).merge(getattr(part, name))
         for name in ("latency_unknown", "status_pairs", "body", "outcomes"):
             _add(getattr(whole, name), getattr(part, name))
+        for name, outcomes in part.rules.items():
+            _add(whole.rules.setdefault(name, {}), outcomes)
         whole.endpoints.merge(part.endpoints)
         whole.different += part.different
         whole.eligible += part.eligible
@@ -166,6 +174,20 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
 def _add(total: dict[str, int], more: dict[str, int]) -> None:
     for name, n in more.items():
         total[name] = total.get(name, 0) + n
+
+
+def _rules(data: object) -> dict[str, dict[str, int]]:
+    if type(data) is not dict:
+        raise ValueError(f"rules: expected an object, not {type(data).__name__}")
+    if len(data) > MAX_RULES:
+        raise ValueError(f"rules: {len(data)} entries, at most {MAX_RULES} are allowed")
+    read = {}
+    for name, outcomes in data.items():
+        text(name, "rules", longest=64)
+        if type(outcomes) is not dict or not outcomes.keys() <= _RULE_OUTCOMES:
+            raise ValueError("rules: a rule's counts are not by what became of its requests")
+        read[name] = {outcome: count(n, f"rules.{outcome}") for outcome, n in outcomes.items()}
+    return read
 
 
 def _status_pairs(data: object) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shadow_agent.telemetry.ledger import Ledger, coverage, imbalances, left_over, reach
 from shadow_agent.telemetry.render import render_summary
+from shadow_agent.telemetry.snapshot import PASSED
 
 if TYPE_CHECKING:
     from shadow_agent.telemetry.endpoints import Endpoint
@@ -52,6 +53,8 @@ def summary_json(
         "loader": run.loader,
         "attached": dict(run.attached),
         "isolation": dict(run.isolation),
+        "unguarded": run.unguarded,
+        "dry_run": run.dry_run,
         "duration_s": round(duration_s, 3),
         "ledger": ledger.as_dict(),
         "imbalances": imbalances(ledger) + (left_over(ledger) if drained else []),
@@ -72,6 +75,7 @@ def summary_json(
         "endpoints": [_endpoint(row) for row in sorted(snapshot.endpoints, key=_worst)],
         "breaker": snapshot.breakers.summary(),
         "budget": budget,
+        "rules": [_rule(*rule, snapshot.rules) for rule in run.rules],
         "interruptions": [interruption.as_dict() for interruption in interruptions],
         "alerts": list(alerts),
         "agent": None if cost is None else _cost(cost, ledger),
@@ -115,6 +119,18 @@ def _endpoint(row: Endpoint) -> dict[str, Any]:
         "status_mismatches": row.status_mismatches,
         "body_mismatches": row.body_mismatches,
         "latency_us": _sides(row.production, row.shadow),
+    }
+
+
+def _rule(name: str, action: str, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    refused = dict(counts.get(name, {}))
+    passed = refused.pop(PASSED, 0)
+    return {
+        "name": name,
+        "action": action,
+        "matched": passed + sum(refused.values()),
+        "passed": passed,
+        "refused": refused,
     }
 
 

@@ -118,8 +118,14 @@ class Tally:
         if self.network_rtt_us is None or us < self.network_rtt_us:
             self.network_rtt_us = us
 
-    def snapshot(self, ledger: Ledger, *, with_endpoints: bool = True) -> Snapshot:
-        """The totals beside the worker's ledger.
+    def snapshot(
+        self,
+        ledger: Ledger,
+        *,
+        rules: dict[str, dict[str, int]] | None = None,
+        with_endpoints: bool = True,
+    ) -> Snapshot:
+        """The totals beside the worker's ledger, and what its policy counted by rule.
 
         The histograms and endpoints in it are the live ones: encode it before the next ``add``.
         """
@@ -139,6 +145,7 @@ class Tally:
             endpoints=self.endpoints,
             dispatch_lag=self.dispatch_lag,
             network_rtt_us=self.network_rtt_us,
+            rules={} if rules is None else rules,
             different=self._different,
             eligible=self._eligible,
             with_endpoints=with_endpoints,

@@ -19,7 +19,7 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
         f"--loader libbpf --json --allow-same-interface --require-shadow --mechanism clsact "
         f"--user nobody --runtime-dir {tmp_path} --session cookie:sid --production-build a "
         f"--shadow-build b --debug --isolate --isolate-address 10.0.0.77/24 "
-        f"--isolate-gateway 10.0.0.1 --notrack off --seccomp require"
+        f"--isolate-gateway 10.0.0.1 --notrack off --seccomp require --dry-run --unguarded"
     ).split()
     assert {one.removeprefix("--") for one in arguments if one.startswith("--")} == KEYS.keys() - {
         "speed"
@@ -55,6 +55,8 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
             isolate_gateway=ip_address("10.0.0.1"),
             notrack="off",
             seccomp="require",
+            dry_run=True,
+            unguarded=True,
         )
     ]
     assert (tmp_path / "data").is_dir()

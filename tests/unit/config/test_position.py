@@ -61,8 +61,8 @@ def test_as_text() -> None:
     assert str(position) == "a.toml"
     assert str(position / "limits" / "drain-s") == "a.toml:9: limits.drain-s"
     assert str(position / "rule" / 1 / "path") == "a.toml:18: rule 2.path"
-    assert position.of("iface") == "a.toml:2"
-    assert (position / "limits").of("drain-s") == "a.toml:9: limits"
+    assert str(position.of("iface")) == "a.toml:2"
+    assert str((position / "limits").of("drain-s")) == "a.toml:9: limits"
 
 
 def test_a_long_file_takes_few_readings() -> None:

@@ -172,7 +172,7 @@ def test_what_policy_refuses() -> None:
     segments = [*wire.open(), wire.client(POST % 0), wire.server(response()), wire.client(GET % 1)]
     segments.append(wire.server(response(b"ok")))
     assert play(segments).ledger.replay.refused == {Refused.METHOD: 1}
-    assert play(segments, methods=None).ledger.pairs.compared == 2
+    assert play(segments, methods=None, unguarded=True).ledger.pairs.compared == 2
     ours = [one._replace(key=LOOPBACK + one.key[16:]) for one in segments]
     assert play(ours, loop_address=LOOPBACK).ledger.replay.refused == {
         Refused.METHOD: 1,
@@ -264,7 +264,7 @@ def test_flat_out_waits_for_a_slow_reader() -> None:
     segments = [*wire.open(), wire.client(POST % size)]
     segments += [wire.client(chunk) for _ in range(size // len(chunk))]
     segments.append(wire.server(response(b"ok")))
-    played = play(segments, slow, methods=None)
+    played = play(segments, slow, methods=None, unguarded=True)
     assert played.ledger.pairs.compared == 1
     assert played.snapshot.outcomes == {"answered": 1}
 
@@ -284,7 +284,9 @@ def test_flat_out_does_not_wait_for_ever() -> None:
     segments = [*wire.open(), wire.client(POST % size)]
     segments += [wire.client(chunk) for _ in range(size // len(chunk))]
     segments += [*other.open(), other.client(GET % 1), other.server(response(b"ok"))]
-    played = play(segments, stuck, methods=None, limits=Limits(first_byte_timeout_s=0.2))
+    played = play(
+        segments, stuck, methods=None, unguarded=True, limits=Limits(first_byte_timeout_s=0.2)
+    )
     assert played.ledger.pairs.uncomparable == {"backlog": 1}
     assert played.ledger.pairs.compared == 1
 

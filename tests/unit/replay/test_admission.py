@@ -157,7 +157,7 @@ def test_what_is_shed_costs_nothing(play: Play) -> None:
     async def scenario(bed: Bed) -> None:
         one = bed.submit(GET, 1)
         assert one.admitted
-        bed.pool.refuse_waiting()
+        bed.pool.refuse_waiting(Refused.PAUSED)
         assert one.phase is Phase.DROPPED
         await bed.ask(GET, 2)
         await bed.ask(GET, 3)

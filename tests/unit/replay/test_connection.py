@@ -674,7 +674,7 @@ def test_pause(play: Play) -> None:
     async def scenario(bed: Bed) -> None:
         sent, waits = bed.submit(GET), bed.submit(GET)
         await bed.until(lambda: sent.phase is Phase.SENT)
-        bed.pool.refuse_waiting()
+        bed.pool.refuse_waiting(Refused.PAUSED)
         assert waits.phase is Phase.DROPPED
         assert bed.pool.counts.refused == {Refused.PAUSED: 1}
         assert await bed.ended(sent) is Outcome.ANSWERED
@@ -698,7 +698,7 @@ def test_a_request_that_waits_for_its_second_try(play: Play, how: str) -> None:
         await bed.until(lambda: replay.retried)
         assert len(replay.connection._waiting) == 1
         if how == "pause":
-            bed.pool.refuse_waiting()
+            bed.pool.refuse_waiting(Refused.PAUSED)
             assert await bed.ended(replay) is Outcome.ANSWERED
         else:
             bed.pool.drain()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase
 from shadow_agent.replay.waiting import Waiting
-from shadow_agent.telemetry.reasons import Failed, Shed, Uncomparable
+from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
 from tests.unit.replay.bed import Bed, Play, request
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_what_was_sent_before_is_lost_as_a_pair(play: Play) -> None:
         waiting.put_back(replays[1])
         waiting.fail(Failed.BIND)
         waiting.put_back(replays[2])
-        waiting.refuse()
+        waiting.refuse(Refused.PAUSED)
         assert len(waiting) == 1
         waiting.fail(Failed.DRAINED)
         assert [replay.broken for replay in replays] == [

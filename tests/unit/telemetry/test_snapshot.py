@@ -55,6 +55,18 @@ def test_merging_adds_up(snapshot: Snapshot) -> None:
     assert sum(row.pairs for row in both.endpoints) == 180
 
 
+def test_rules_add_up_by_name() -> None:
+    """Workers may know different rules, after a change."""
+    one = Snapshot(rules={"a": {"passed": 1, "rule": 2}, "b": {"passed": 3}})
+    other = decode(encode(Snapshot(rules={"a": {"passed": 10}, "c": {"unguarded": 4}})))
+    assert merge([one, other, one]).rules == {
+        "a": {"passed": 12, "rule": 4},
+        "b": {"passed": 6},
+        "c": {"unguarded": 4},
+    }
+    assert one.rules["a"]["passed"] == 1
+
+
 def test_merging_shares_nothing(snapshot: Snapshot, tally: Tally) -> None:
     """A worker that goes on counting does not change what was merged."""
     merged = merge([snapshot])
@@ -133,6 +145,13 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
         {"network_rtt_us": 2**40},
         {"different": None},
         {"eligible": "1"},
+        {"rules": []},
+        {"rules": {"a": 1}},
+        {"rules": {"a": {"made_up": 1}}},
+        {"rules": {"a": {"rule": -1}}},
+        {"rules": {"\u20ac": {}}},
+        {"rules": {"a" * 65: {}}},
+        {"rules": {str(number): {} for number in range(1001)}},
         {"with_endpoints": True},
     ],
 )

@@ -1,0 +1,109 @@
+"""However a path is spelt, a drop holds, and what opens writes opens nothing else."""
+
+from __future__ import annotations
+
+import posixpath
+from urllib.parse import unquote
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shadow_agent.flow.segment import flow_key
+from shadow_agent.http.exchange import Exchange
+from shadow_agent.http.head import RequestHead, parse_request
+from shadow_agent.policy.decision import Policy
+from shadow_agent.policy.rule import SAFE_METHODS, Action, Rule
+from shadow_agent.policy.rules import RuleSet
+from shadow_agent.telemetry.reasons import Refused
+
+KEY = flow_key("192.0.2.1", 4000, "198.51.100.7", 80)
+SHADOW = bytes(16)
+
+
+def asked(target: bytes, method: str) -> Exchange | None:
+    """A request with that target, if the http room lets it through."""
+    head = parse_request(method.encode() + b" " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    if not isinstance(head, RequestHead):
+        return None
+    return Exchange(1, KEY, "s", head, 0, 0, 0)
+
+
+def policy(*rules: Rule) -> Policy:
+    """Everything is open but for these rules."""
+    return Policy(None, SHADOW, rules=RuleSet(rules, None), writes_open=True)
+
+
+def spelt(draw: st.DrawFn, path: str) -> bytes:
+    """The path as one of the servers would still read it, in steps undone in reverse."""
+    made = ""
+    for character in path:
+        how = draw(st.integers(0, 5))
+        if character == "/":
+            made += draw(st.sampled_from(["/", "//", "/./", "/x/../", "/;p/../", "/y/%2e%2e/"]))
+        elif how == 0:
+            made += f"%{ord(character):02x}"
+        elif how == 1:
+            made += f"%25{ord(character):02X}"
+        elif how == 2:
+            made += character.upper()
+        else:
+            made += character
+    made += draw(st.sampled_from(["", "/", ";a=b", "%00.png", "?q=1", "%3fx", "/.", "%2f"]))
+    prefix = draw(st.sampled_from(["", "", "http://a", "HTTP://u@b:81"]))
+    return (prefix + made).encode()
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> bytes:
+    """Of ``/admin/users``."""
+    return spelt(draw, "/admin/users")
+
+
+@settings(max_examples=400)
+@given(spellings(), st.sampled_from(["GET", "POST", "DELETE"]))
+def test_a_drop_is_not_evaded(target: bytes, method: str) -> None:
+    """Whatever the spelling of a dropped path, it never goes out."""
+    exchange = asked(target, method)
+    if exchange is None:
+        return
+    closed = policy(Rule(name="d", action=Action.DROP, path="/admin/users"))
+    assert closed.refuse(exchange) is Refused.RULE
+    tree = policy(Rule(name="d", action=Action.DROP, path="/admin/**"))
+    assert tree.refuse(exchange) is Refused.RULE
+
+
+odd_paths = st.lists(
+    st.sampled_from(
+        ["/", "a", "b", "..", ".", "%2e", "%2f", "%5c", "\\", ";", "%3b", "//", "%25", "%61", "%00"]
+    ),
+    max_size=12,
+).map(lambda parts: ("/" + "".join(parts)).encode())
+
+
+@settings(max_examples=400)
+@given(odd_paths)
+def test_what_opens_a_write_opens_no_other(target: bytes) -> None:
+    """What goes out by a rule for ``/a/{id}`` is under /a, also where a server normalises."""
+    opened = Policy(
+        SAFE_METHODS,
+        SHADOW,
+        rules=RuleSet(
+            [
+                Rule(
+                    name="r",
+                    action=Action.REPLAY,
+                    methods=frozenset({"POST"}),
+                    path="/a/{id}",
+                )
+            ],
+            SAFE_METHODS,
+        ),
+        writes_open=True,
+    )
+    exchange = asked(target, "POST")
+    if exchange is None or opened.refuse(exchange) is not None:
+        return
+    text = target.decode("ascii").partition("?")[0]
+    for decoded in (unquote(text), unquote(unquote(text))):
+        for cut in (decoded, decoded.partition(";")[0]):
+            assert posixpath.normpath(cut.replace("\\", "/")).startswith("/a/")
