@@ -13,6 +13,7 @@ from typing import Any, Final
 from shadow_agent.config import isolation, parse
 from shadow_agent.config.budget import BREAKER, BUDGET
 from shadow_agent.config.gate import GATE
+from shadow_agent.config.identity import ALIAS, IDENTITY, NAMESPACE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
 from shadow_agent.config.rules import RULES
@@ -68,9 +69,10 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "breaker": BREAKER,
     "budget": BUDGET,
     "gate": GATE,
+    "identity": IDENTITY,
     "limits": Section("limits", Limits, LIMITS),
 }
-ROWS: Final[Mapping[str, Rows]] = {"rule": RULES}
+ROWS: Final[Mapping[str, Rows]] = {"alias": ALIAS, "namespace": NAMESPACE, "rule": RULES}
 
 
 def find(keys: Mapping[str, Key], written: str, where: object) -> Key:

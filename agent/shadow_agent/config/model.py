@@ -12,7 +12,9 @@ from typing import Literal
 
 from shadow_agent.config.budget import Budget
 from shadow_agent.config.gate import Gate
+from shadow_agent.config.identity import IdentityOptions, Namespace
 from shadow_agent.config.values import SessionKey, ShadowUrl
+from shadow_agent.policy.alias_learn import AliasRule
 from shadow_agent.policy.breaker import BreakerTerms
 from shadow_agent.policy.rule import SAFE_METHODS, Rule
 
@@ -114,6 +116,10 @@ class Config:
     gate: Gate = field(default_factory=Gate)
     budget: Budget = field(default_factory=Budget)
     breaker: BreakerTerms = field(default_factory=BreakerTerms)
+    identity: IdentityOptions = field(default_factory=IdentityOptions)
+    # In addition to what Set-Cookie and Location teach.
+    aliases: tuple[AliasRule, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
     debug: bool = False
 
     @property

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from shadow_agent.compare.comparison import compare
 from shadow_agent.daemon.observed import observed
+from shadow_agent.daemon.sessions import Session, Sessions
 from shadow_agent.flow.segment import Segment
 from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import RequestOutcome
@@ -21,7 +22,6 @@ from shadow_agent.http.exchange import (
     RequestHeadSeen,
 )
 from shadow_agent.policy.decision import Policy, is_write
-from shadow_agent.policy.session import session_of
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
@@ -42,25 +42,26 @@ _COMPLETE: Final = RequestOutcome.COMPLETE
 _NO_TIMES: Final[_Times] = (None, None, None)
 
 
-class Session(NamedTuple):
-    """What tells sessions apart: "connection", or a header or cookie by name."""
-
-    kind: str
-    name: str
+__all__ = ["Mirror", "Session", "Sessions"]
 
 
 class Mirror:
     """Composes the rooms; owns no socket and no clock."""
 
     def __init__(
-        self, assembler: Assembler, policy: Policy, pool: ShadowPool, tally: Tally, session: Session
+        self,
+        assembler: Assembler,
+        policy: Policy,
+        pool: ShadowPool,
+        tally: Tally,
+        sessions: Sessions,
     ) -> None:
-        """The pool must report its finished replays to ``on_done``."""
+        """The pool must report what it dropped to ``sessions.lose``, its finished replays here."""
         self._assembler = assembler
         self._policy = policy
         self._pool = pool
         self._tally = tally
-        self._session = session
+        self._sessions = sessions
         self._finished: list[tuple[Replay, Timeline]] = []
         self._answered: set[Replay] = set()  # by the shadow, and production is still at it
         self._compared = 0
@@ -101,6 +102,8 @@ class Mirror:
     def on_done(self, replay: Replay, timeline: Timeline) -> None:
         """The pool: a replay that was sent has ended. Its records may still be in the ring."""
         self._finished.append((replay, timeline))
+        self._sessions.shadow_ended(replay)  # before the next request of its connection goes out
+        self._release()
 
     def take_finished(self) -> list[tuple[Replay, Timeline]]:
         """Replays that ended before now; ``settle`` them once the ring has been read."""
@@ -158,6 +161,7 @@ class Mirror:
 
     def ledger(self) -> Ledger:
         """The user side of the ledger, now."""
+        self._tally.aliases = self._sessions.counts()
         heads = self._assembler.requests.heads
         replay = self._pool.counts
         return dataclasses.replace(
@@ -188,6 +192,7 @@ class Mirror:
                 self._pool.end_request(replay, whole=whole)
         elif isinstance(event, ExchangeEnded):
             replay = event.exchange.replay
+            self._sessions.production_ended(event.exchange)
             if replay is not None:
                 replay.production_ended = True
                 if replay in self._answered:
@@ -200,14 +205,19 @@ class Mirror:
             self._pool.retire(event.flow_key)
 
     def _begin(self, exchange: Exchange) -> None:
-        session = session_of(exchange.request, self._session.kind, self._session.name)
-        if session is not None:
-            exchange.session = session
+        self._sessions.begin(exchange)
         refusal = self._policy.refuse(exchange)
         if refusal is None:
             self._pool.submit(exchange)
         else:
             self._pool.counts.refuse(refusal)
+            self._sessions.lose(exchange)
+
+    def _release(self) -> None:
+        """What was learned may be what a request of another connection waits for."""
+        if self._sessions.taught:
+            self._sessions.taught = False
+            self._pool.dressing.release()
 
     def _times(self, replay: Replay, timeline: Timeline) -> _Times:
         """Kernel times of an answered replay; why they are unknown is counted."""
@@ -247,6 +257,8 @@ class Mirror:
             self._compared += 1
             seen = compare(exchange, reply, replay.times)
             tally = self._tally
+            diverged = self._sessions.diverged(exchange)
+            tally.diverged += diverged
             tally.add(
                 exchange.method,
                 exchange.target,
@@ -258,6 +270,7 @@ class Mirror:
                 shadow_first_us=seen.shadow_first_us,
                 production_last_us=seen.production_last_us,
                 shadow_last_us=seen.shadow_last_us,
+                eligible=not diverged,
             )
             if replay.sent_ns is not None:
                 tally.dispatch_lag.add((replay.sent_ns - exchange.request_started_ts) / 1000)

@@ -95,7 +95,7 @@ def assemble(
     if budget is not None:
         stack.callback(budget.close)
     spending = Spending(budget, spending_patience_s(config), voice.say)
-    settings = worker_settings(config, plan, user, budget, sandbox)
+    settings = worker_settings(config, plan, user, budget, sandbox, folder.run_id)
     fleet = Fleet(tap, settings, selector, books, voice.say, voice.alert, spending.bury)
     stack.callback(fleet.stop)
     notrack = Notrack(config.target, plan, config.notrack)

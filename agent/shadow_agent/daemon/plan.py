@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from shadow_agent.config import Config
+from shadow_agent.config import Config, SessionKind
+from shadow_agent.config.identity import cautions
 from shadow_agent.daemon.shadow import resolve, trouble_with
 from shadow_agent.errors import HostError, ShadowUnreachable, UsageError
 from shadow_agent.kernel import netlink
@@ -48,7 +49,8 @@ def make_plan(config: Config) -> Plan:
         port=config.shadow.port,
         interface=way.interface,
     )
-    warnings = []
+    shared = config.workers > 1 and config.session.kind != SessionKind.CONNECTION
+    warnings = cautions(config.identity, shared_sessions=shared)
     silent = sorted(set(config.ports) - netlink.listening(config.ports))
     if silent and all(_facing(one, config.ports) is Facing.CLIENTS for one in tapped):
         ports = ", ".join(map(str, silent))

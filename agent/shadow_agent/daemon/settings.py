@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from shadow_agent.config import Config
+from shadow_agent.config.identity import outgoing_settings
 from shadow_agent.daemon.budget import BudgetPage
-from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
+from shadow_agent.daemon.limits import flow_limits, http_limits, kept_answer, pool_limits
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.seccomp import NO_SANDBOX, Sandbox
@@ -20,6 +21,7 @@ from shadow_agent.kernel.tap import TapSettings
 from shadow_agent.policy.breaker import Breaker, BreakerTerms
 from shadow_agent.policy.budget import Bucket, Terms, millionths
 from shadow_agent.policy.decision import Policy
+from shadow_agent.policy.outgoing import Settings as OutgoingSettings
 from shadow_agent.policy.rule import Rule
 from shadow_agent.policy.rules import RuleSet
 from shadow_agent.replay.admission import Admission
@@ -47,6 +49,8 @@ class WorkerSettings:
     breaker: BreakerTerms
     loop_address: bytes  # requests from there are the shadow's own; b"" when it shares this host
     session: Session
+    run_id: str
+    outgoing: OutgoingSettings
     flow_limits: FlowLimits
     http_limits: HttpLimits
     pool_limits: PoolLimits
@@ -122,9 +126,10 @@ def worker_settings(
     user: pwd.struct_passwd,
     budget: BudgetPage | None = None,
     sandbox: Sandbox = NO_SANDBOX,
+    run_id: str = "",
 ) -> WorkerSettings:
     """For the worker of shard 0; the others differ in the shard only."""
-    limits = config.limits
+    limits, kept = config.limits, kept_answer(config)
     return WorkerSettings(
         shard=0,
         shards=config.workers,
@@ -140,9 +145,13 @@ def worker_settings(
         # on one host client and shadow may have the same address, on loopback always
         loop_address=plan.endpoint.key if plan.guard else b"",
         session=Session(str(config.session.kind), config.session.name),
+        run_id=run_id,
+        outgoing=outgoing_settings(
+            config.identity, config.aliases, config.namespaces, limits.max_head_bytes
+        ),
         flow_limits=flow_limits(limits),
-        http_limits=http_limits(limits),
-        pool_limits=pool_limits(limits),
+        http_limits=http_limits(limits, kept),
+        pool_limits=pool_limits(limits, kept),
         drain_s=limits.drain_s,
         debug=config.debug,
         sandbox=sandbox,

@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import uvloop
 
 from shadow_agent.daemon.claims import ClaimPage
-from shadow_agent.daemon.mirror import Mirror
+from shadow_agent.daemon.mirror import Mirror, Sessions
 from shadow_agent.daemon.process import (
     close_all_but,
     die_with_parent,
@@ -33,6 +33,7 @@ from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.ring import RingReader
 from shadow_agent.kernel.sampling import sampled
+from shadow_agent.policy.outgoing import Outgoing
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.timeline import Timeline
@@ -105,6 +106,10 @@ class Worker:
         self._tally = Tally()
         policy = make_policy(settings, settings.loop_address)
         self._admission = admission(settings)
+        # the process belongs to the name: whoever is restarted counts from 1 again
+        run = f"{settings.run_id}-{settings.shard}.{os.getpid()}"
+        outgoing = Outgoing(settings.outgoing, run)
+        sessions = Sessions(settings.session, outgoing, settings.outgoing.alias_limits)
         self._pool = ShadowPool(
             settings.endpoint,
             settings.pool_limits,
@@ -112,6 +117,8 @@ class Worker:
             (settings.shard, settings.shards),
             self._on_done,
             self._admission,
+            outgoing,
+            sessions.lose,
         )
         assembler = Assembler(
             settings.flow_limits,
@@ -120,8 +127,7 @@ class Worker:
             RequestCounts(),
             ExchangeCounts(),
         )
-        session = settings.session
-        self._mirror = Mirror(assembler, policy, self._pool, self._tally, session)
+        self._mirror = Mirror(assembler, policy, self._pool, self._tally, sessions)
         self._uplink = Uplink(self.begin_drain, self._mirror.allow_writes)
         self._state = control.state()
         self._changes = control.changes()

@@ -35,6 +35,9 @@ class Limits(NamedTuple):
     # body bytes kept so that a body in one piece is hashed only when somebody asks. Over it, or
     # in several pieces: hashed as it streams.
     max_kept_body: int = 16 * 1024
+    # body bytes of a JSON answer that are kept also when it comes in pieces, because values are
+    # looked for in it; 0 keeps none. Over it: not looked into.
+    max_kept_answer: int = 0
 
 
 class Exchange:
@@ -54,6 +57,7 @@ class Exchange:
         "answered",
         "cost",
         "flow_key",
+        "handed",
         "id",
         "notes",
         "origin",
@@ -69,6 +73,7 @@ class Exchange:
         "response",
         "response_body_len",
         "response_first_ts",
+        "response_kept",
         "response_last_ts",
         "rule",
         "session",
@@ -108,7 +113,9 @@ class Exchange:
         self.unanswered: Unanswered | None = None  # why not, once that is settled
         self.notes: list[str] | None = None  # what is unknown and why
         self.replay: Any = None  # belongs to the replay room, which comes later on the path
-        self.rule: Any = None  # belongs to the policy room: the Rule that decided, if one did
+        self.rule: Any = None  # of the policy room: the rule that lets it out, if one does
+        self.handed: Any = None  # of the policy room: what production's answer hands out
+        self.response_kept: bytes | None = None  # the body in pieces, where it is asked for
         self.request_seq = request_seq  # sequence number of the request's first byte
         # sequence number at which its response begins if the client does not pipeline
         self.request_ack = request_ack

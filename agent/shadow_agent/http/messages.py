@@ -91,8 +91,7 @@ class MessageStream(ABC):
         if type(body) is LengthBody and size < body.left and digest and not self._damaged:
             # The midst of a large body: nothing to find. The long way takes 0.5 µs more.
             body.left -= size
-            digest.update(payload)
-            self._length += size
+            self._add(payload)
             self._take_body(payload, item.ts)
             return
         pos = 0

@@ -23,7 +23,7 @@ _STATUS_LINE: Final = b"HTTP/1."
 class ResponseStream(MessageStream):
     """Skips interim responses and fills in the exchange of each final one."""
 
-    __slots__ = ("_exchange", "_first_ts", "_last_ts", "_pairing")
+    __slots__ = ("_exchange", "_first_ts", "_keep", "_kept", "_kept_bytes", "_last_ts", "_pairing")
 
     def __init__(self, limits: Limits, pairing: Pairing) -> None:
         """A stream that stands between two responses."""
@@ -32,6 +32,9 @@ class ResponseStream(MessageStream):
         self._exchange: Exchange | None = None  # that the response at hand answers
         self._first_ts = 0
         self._last_ts = 0
+        self._keep = limits.max_kept_answer
+        self._kept: list[bytes] | None = None  # the body's pieces so far, where they are kept
+        self._kept_bytes = 0
 
     def _resume(self, item: Data) -> bool:
         if not self._pairing.rematch(item):
@@ -75,6 +78,9 @@ class ResponseStream(MessageStream):
         method = exchange.request.method
         if method == "HEAD":
             return 0
+        if self._keep:
+            self._kept = [] if head.framing and b"json" in raw.lower() else None
+            self._kept_bytes = 0
         if status == 101 or (method == "CONNECT" and status < 300):
             exchange.response_last_ts = item.ts
             exchange.set_response_body(0, None, None)
@@ -87,6 +93,24 @@ class ResponseStream(MessageStream):
     def _take_body(self, raw: bytes, ts: int) -> None:
         self._last_ts = ts
 
+    def _add(self, piece: bytes) -> None:
+        super()._add(piece)
+        kept, exchange = self._kept, self._exchange
+        if kept is not None and exchange is not None:
+            self._kept_bytes += len(piece)
+            if self._kept_bytes > self._keep:
+                self._kept = None  # what is kept already is freed with the exchange's cost
+            else:
+                kept.append(piece)
+                self._pairing.keep(exchange, len(piece), self._last_ts)
+
+    def _set_body(self, exchange: Exchange) -> None:
+        whole = self._whole
+        exchange.set_response_body(self._length, whole, self._digest())
+        if self._kept is not None:
+            exchange.response_kept = b"".join(self._kept) if whole is None else whole
+            self._kept = None
+
     def _take_end(self, ts: int | None) -> None:
         exchange = self._exchange
         self._exchange = None
@@ -94,7 +118,7 @@ class ResponseStream(MessageStream):
             return
         exchange.response_last_ts = ts
         if not self._damaged:
-            exchange.set_response_body(self._length, self._whole, self._digest())
+            self._set_body(exchange)
         self._pairing.answer(exchange)
 
     def _body_damaged(self) -> None:
@@ -144,7 +168,7 @@ class ResponseStream(MessageStream):
             if isinstance(self._body, CloseBody) and kind is EndKind.FIN:
                 exchange.response_last_ts = self._last_ts
                 if not self._damaged:
-                    exchange.set_response_body(self._length, self._whole, self._digest())
+                    self._set_body(exchange)
             elif not self._damaged:
                 exchange.note(RESPONSE_CUT[why])
             self._pairing.answer(exchange)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from shadow_agent.config import Config
-from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
-from shadow_agent.daemon.mirror import Mirror, Session
+from shadow_agent.config.identity import outgoing_settings
+from shadow_agent.daemon.limits import flow_limits, http_limits, kept_answer, pool_limits
+from shadow_agent.daemon.mirror import Mirror, Session, Sessions
 from shadow_agent.daemon.settings import make_policy
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.segment import Direction, Segment
@@ -20,6 +21,7 @@ from shadow_agent.offline.clock import CaptureClock
 from shadow_agent.offline.lookahead import Lookahead
 from shadow_agent.offline.pace import Pace
 from shadow_agent.offline.timed import TimedPool
+from shadow_agent.policy.outgoing import Outgoing
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.sockets import Endpoint
@@ -54,6 +56,7 @@ class Player:
         loop: asyncio.AbstractEventLoop,
         say: Callable[[str], None],
         show: Callable[[], None],
+        run_id: str = "",
     ) -> None:
         """``say`` gets lines for the operator; ``show`` is called twice a second."""
         self._config = config
@@ -61,26 +64,34 @@ class Player:
         self._say = say
         self._show = show
         self._pace = Pace(config.speed)
-        limits = pool_limits(config.limits)
+        kept = kept_answer(config)
+        limits = pool_limits(config.limits, kept)
         if self._pace.free:
             # nothing is shed for being slow where reading waits for the slow
             limits = limits._replace(max_queue=_FLAT_OUT_QUEUE, max_queue_age=float("inf"))
         self._limits: PoolLimits = limits
         self._left = config.most_requests
         self.tally = Tally()
-        self.pool = TimedPool(endpoint, limits, loop, self._on_done, self._on_room)
+        told = outgoing_settings(
+            config.identity, config.aliases, config.namespaces, config.limits.max_head_bytes
+        )
+        outgoing = Outgoing(told, f"{run_id}-0")
+        session = Session(str(config.session.kind), config.session.name)
+        sessions = Sessions(session, outgoing, told.alias_limits)
+        self.pool = TimedPool(
+            endpoint, limits, loop, self._on_done, self._on_room, outgoing, sessions.lose
+        )
         self._flow_limits = flow_limits(config.limits, acks_prove_loss=False)
         assembler = self._assembler = Assembler(
             self._flow_limits,
-            http_limits(config.limits),
+            http_limits(config.limits, kept),
             SegmentCounts(),
             RequestCounts(),
             ExchangeCounts(),
         )
         take = None if config.most_requests is None else self._take
         self._policy = make_policy(config, loop_address, take)
-        session = Session(str(config.session.kind), config.session.name)
-        self.mirror = Mirror(assembler, self._policy, self.pool, self.tally, session)
+        self.mirror = Mirror(assembler, self._policy, self.pool, self.tally, sessions)
         self.stopped: str | None = None  # why it ends before the file does
         self._ahead = Lookahead(iter(()))
         self._clock = CaptureClock()

@@ -20,6 +20,7 @@ from shadow_agent.capture.counts import PacketCounts
 from shadow_agent.capture.decoder import Decoder, DecoderLimits
 from shadow_agent.capture.file import CaptureFile, NotACapture, open_capture
 from shadow_agent.config import Config
+from shadow_agent.config.identity import cautions
 from shadow_agent.daemon.log import open_log
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import new_run_id
@@ -160,8 +161,10 @@ class Replaying:
     ) -> None:
         """To the end of the file, or until a signal; ``source`` is what the capture reads."""
         player = self._player = Player(
-            self._config, endpoint, loop_address, loop, self.say, self._show
+            self._config, endpoint, loop_address, loop, self.say, self._show, self._run.run_id
         )
+        for caution in cautions(self._config.identity, shared_sessions=False):
+            self.say(caution)
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # or else nohup was meant
             numbers.append(signal.SIGHUP)

@@ -14,6 +14,7 @@ from typing import Final
 from shadow_agent.flow.segment import SYN, Direction, Segment
 from shadow_agent.flow.sequence import MASK
 from shadow_agent.http.exchange import Exchange
+from shadow_agent.policy.outgoing import Outgoing
 from shadow_agent.replay.channel import Channel
 from shadow_agent.replay.connection import ShadowConnection
 from shadow_agent.replay.limits import PoolLimits
@@ -79,9 +80,11 @@ class TimedPool(ShadowPool):
         loop: asyncio.AbstractEventLoop,
         on_done: Callable[[Replay, Timeline], None],
         on_room: Callable[[], None],
+        outgoing: Outgoing | None = None,
+        on_dropped: Callable[[Exchange], None] | None = None,
     ) -> None:
         """``on_room`` is called whenever less is under way than before."""
-        super().__init__(endpoint, limits, loop, (0, 1), on_done)
+        super().__init__(endpoint, limits, loop, (0, 1), on_done, None, outgoing, on_dropped)
         self._on_room = on_room
         self._alive: set[Replay] = set()  # queued or sent, and not ended
         self._streaming: set[Replay] = set()  # of these, whose request is not whole yet

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from shadow_agent.http.head import RequestHead
+from hashlib import sha256
 
-_VALUE_MAX = 256  # what is kept of a value that names a session
+from shadow_agent.http.head import RequestHead, ResponseHead
+
+_VALUE_MAX = 256  # a longer value that names a session is known by its hash
 
 
 def session_of(head: RequestHead, kind: str, name: str) -> str | None:
@@ -21,8 +23,25 @@ def session_of(head: RequestHead, kind: str, name: str) -> str | None:
         text = value.decode("latin-1")
         found = text if kind == "header" else _cookie(text, name)
         if found is not None:
-            return found[:_VALUE_MAX]
+            return _short(found)
     return None
+
+
+def cookie_set(head: ResponseHead, name: str) -> str | None:
+    """The session that an answer begins by setting the cookie that names it, or None."""
+    if b"\nset-cookie:" not in head.raw.lower():
+        return None
+    for field, value in head.headers:
+        if field.lower() == b"set-cookie":
+            found = _cookie(value.partition(b";")[0].decode("latin-1"), name)
+            if found is not None:
+                return _short(found)
+    return None
+
+
+def _short(value: str) -> str:
+    # not cut: tokens of different users may begin alike
+    return value if len(value) <= _VALUE_MAX else sha256(value.encode("latin-1")).hexdigest()
 
 
 def _cookie(text: str, name: str) -> str | None:

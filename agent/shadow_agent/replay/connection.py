@@ -63,7 +63,7 @@ class ShadowConnection:
     def submit(self, replay: Replay) -> None:
         """A request head that policy let through."""
         if self._waiting.put(replay):
-            self._pump()
+            self.pump()
 
     def add_body(self, replay: Replay, raw: bytes) -> None:
         """More of a request's body, as captured."""
@@ -100,27 +100,27 @@ class ShadowConnection:
             if replay.phase is _QUEUED:
                 self._pool.sent(replay)
             self._finish(replay, outcome)
-        self._pump()
+        self.pump()
 
     def socket_failed(self, reason: Failed) -> None:
         """Our own fault: nothing that waits here is sent."""
         self._drop_channel()
         self._waiting.fail(reason)
-        self._pump()
+        self.pump()
 
     def give_up(self, reason: Shed) -> None:
         """What waits is shed, and no socket stays without an answer due."""
         self._waiting.shed(reason)
         if self._current is None:
             self._drop_channel()
-        self._pump()
+        self.pump()
 
     def refuse_waiting(
         self, reason: Refused, chosen: Callable[[Exchange], bool] | None = None
     ) -> None:
         """Policy changed its mind: what has not gone out, or what is chosen of it, does not."""
         self._waiting.refuse(reason, chosen)
-        self._pump()
+        self.pump()
 
     def expire(self) -> None:
         """Its deadline passed: whatever it waited for did not come."""
@@ -131,7 +131,7 @@ class ShadowConnection:
             begun = replay.reply is not None and replay.reply.first_offset is not None
             self._drop_channel()
             self._finish(replay, Outcome.TIMEOUT_WHOLE if begun else Outcome.TIMEOUT_FIRST_BYTE)
-            self._pump()
+            self.pump()
 
     def drain(self) -> None:
         """The run ends: what has not been sent is not sent any more."""
@@ -150,7 +150,7 @@ class ShadowConnection:
     def opened(self) -> None:
         """Connected."""
         self.deadline = 0.0
-        self._pump()
+        self.pump()
 
     def received(self, data: bytes) -> None:
         """Bytes of the shadow's answer."""
@@ -196,11 +196,11 @@ class ShadowConnection:
         else:
             early = replay.reply is not None and replay.reply.outcome is _ANSWERED
             self._finish(replay, _ANSWERED if early else outcome)
-        self._pump()
+        self.pump()
 
     # --- inside ---
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Send the next request if there is one and the connection is free."""
         while self._current is None and self._waiting.admit():
             channel = self._channel
@@ -227,11 +227,15 @@ class ShadowConnection:
         self._pool.connect(self._channel)
 
     def _send(self, replay: Replay, channel: Channel) -> None:
+        data = self._pool.dressing.take_bytes(replay, first=not channel.sent)
+        if isinstance(data, Refused):
+            self._pool.refuse(replay, data)
+            return
         self._current = replay
         replay.reply = channel.reader.expect(head_only=replay.exchange.method == "HEAD")
         if replay.phase is _QUEUED:
             self._pool.sent(replay)
-        channel.write(replay.take_bytes(first=not channel.sent))
+        channel.write(data)
         if replay.request_whole:
             self._request_sent(replay)
 
@@ -242,7 +246,7 @@ class ShadowConnection:
         reply = replay.reply
         if reply is not None and reply.outcome is _ANSWERED:
             self._finish(replay, _ANSWERED)  # it had answered early
-            self._pump()
+            self.pump()
             return
         first_byte_by, self._whole_by = self._pool.deadlines()
         begun = reply is not None and reply.first_offset is not None
@@ -261,7 +265,7 @@ class ShadowConnection:
         elif replay.request_end is None:
             return  # an early answer: the rest of the request is still to be sent
         self._finish(replay, outcome)
-        self._pump()
+        self.pump()
 
     def _retry(self, replay: Replay) -> None:
         """The shadow's idle close crossed the request: nobody's fault, so send it once more."""
@@ -274,14 +278,14 @@ class ShadowConnection:
         replay.request_end = None
         self._current = None
         self._waiting.put_back(replay)
-        self._pump()
+        self.pump()
 
     def _break(self, replay: Replay, why: Uncomparable) -> None:
         """What the shadow got is no whole request: its answer means nothing."""
         self._drop_channel()
         self._current = None
         self._pool.broken(replay, why)
-        self._pump()
+        self.pump()
 
     def _finish(self, replay: Replay, outcome: Outcome) -> None:
         self._current = None

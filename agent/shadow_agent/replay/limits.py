@@ -18,3 +18,4 @@ class PoolLimits(NamedTuple):
     max_backlog_bytes: int = 4 << 20
     max_reply_head: int = 64 << 10
     max_reply_body: int = 1 << 30
+    max_kept_reply: int = 0  # of a JSON answer in pieces, where values are looked for in it

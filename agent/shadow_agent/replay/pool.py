@@ -11,16 +11,20 @@ from collections.abc import Callable
 from typing import Final
 
 from shadow_agent.http.exchange import Exchange
+from shadow_agent.policy.outgoing import Outgoing
 from shadow_agent.replay.admission import Admission
 from shadow_agent.replay.channel import Channel, State
 from shadow_agent.replay.connection import ShadowConnection
 from shadow_agent.replay.dialer import Dialer
+from shadow_agent.replay.dressing import Dressing
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase, Replay, ReplayCounts
 from shadow_agent.replay.reply import ReplyReader
 from shadow_agent.replay.sockets import Endpoint
 from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
+
+__all__ = ["PoolLimits", "ShadowPool"]
 
 # Enum members as module names: a look-up on the class costs 60 ns, and there are many.
 _QUEUED: Final = Phase.QUEUED
@@ -39,12 +43,19 @@ class ShadowPool(Dialer):
         shard: tuple[int, int],
         on_done: Callable[[Replay, Timeline], None],
         admission: Admission | None = None,
+        outgoing: Outgoing | None = None,
+        on_dropped: Callable[[Exchange], None] | None = None,
     ) -> None:
-        """``shard`` is (ours, how many); ``on_done`` gets each replay that was sent and ended."""
+        """``shard`` is (ours, how many); ``on_done`` gets each replay that was sent and ended.
+
+        ``outgoing`` says what is sent (None: what was captured); ``on_dropped`` gets what was not.
+        """
         self.admission = admission or Admission()
         self.admission.on_open = lambda: loop.call_soon(self._give_up)
         super().__init__(endpoint, limits, loop, shard)
         self._on_done = on_done
+        self.dressing = Dressing(outgoing)
+        self._on_dropped = on_dropped
         self.in_flight = 0  # sent and not done
         self.counts = ReplayCounts()
         self._by_flow: dict[bytes, ShadowConnection] = {}
@@ -69,12 +80,14 @@ class ShadowPool(Dialer):
         """More of its body, as captured."""
         if replay.phase is _QUEUED or replay.phase is _SENT:
             replay.connection.add_body(replay, raw)
+            self.dressing.look_again(replay.connection)
 
     def end_request(self, replay: Replay, *, whole: bool) -> None:
         """Its last byte is there, or never will be."""
         replay.request_whole = True
         if replay.phase is _QUEUED or replay.phase is _SENT:
             replay.connection.end_request(replay, whole=whole)
+            self.dressing.look_again(replay.connection)
 
     def retire(self, flow_key: bytes) -> None:
         """Production's connection ended, or another one begins under its key."""
@@ -89,6 +102,7 @@ class ShadowPool(Dialer):
         for connection in [channel.owner for channel in self._by_key.values()]:
             if connection.deadline and connection.deadline <= now:
                 connection.expire()
+        self.dressing.release()
         while self._idle:
             connection = next(iter(self._idle))
             if connection.idle_since + self.limits.idle_close > now:
@@ -171,6 +185,8 @@ class ShadowPool(Dialer):
         replay.pending.clear()
         replay.exchange.replay = None
         self.counts.queued -= 1
+        if self._on_dropped is not None:
+            self._on_dropped(replay.exchange)
 
     def settled(self, connection: ShadowConnection) -> None:
         """It has nothing to do."""
@@ -184,6 +200,7 @@ class ShadowPool(Dialer):
     def closed(self, connection: ShadowConnection) -> None:
         """It is done for good."""
         self._leaving.discard(connection)
+        self.dressing.held.discard(connection)
         if self._by_flow.get(connection.flow_key) is connection:
             del self._by_flow[connection.flow_key]
 
@@ -193,7 +210,8 @@ class ShadowPool(Dialer):
 
     def new_reader(self) -> ReplyReader:
         """For its answers."""
-        return ReplyReader(self.limits.max_reply_head, self.limits.max_reply_body)
+        limits = self.limits
+        return ReplyReader(limits.max_reply_head, limits.max_reply_body, limits.max_kept_reply)
 
     def too_old(self, replay: Replay) -> bool:
         """It waited longer than its answer is worth."""

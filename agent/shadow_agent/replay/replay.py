@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.policy.budget import COST_OF_ONE
@@ -52,7 +52,9 @@ class Replay:
         "broken",
         "connection",
         "cost",
+        "dressed",
         "exchange",
+        "handed",
         "pending",
         "phase",
         "production_ended",
@@ -74,6 +76,8 @@ class Replay:
         self.phase = Phase.QUEUED
         self.pending: list[bytes] = []  # body bytes that wait for their turn
         self.backlog = 0  # bytes in ``pending``
+        self.dressed: bytes | None = None  # as it was sent first, where that is not as captured
+        self.handed: Any = None  # of the policy room: what the shadow's answer hands out
         self.request_whole = False  # no more body will come
         self.broken: Uncomparable | None = None
         self.reply: Reply | None = None
@@ -87,21 +91,24 @@ class Replay:
         # kernel times (request's last byte out, answer's first in, its last in), ns
         self.times: tuple[int | None, int | None, int | None] = (None, None, None)
 
-    def take_bytes(self, *, first: bool = False) -> bytes:
-        """What is there of it, once it is its turn.
+    def take_bytes(self, head: bytes, *, first: bool = False) -> bytes:
+        """``head``, and what waited behind it, once it is its turn.
 
         `first` on its connection: the shadow is configured as production is, so where that heard a
         PROXY preamble, the shadow does too.
         """
-        head = self.exchange.raw_head
         if first:
             head = self.exchange.preamble + head
         if not self.pending:
             return head
         joined = b"".join((head, *self.pending))
+        self.drop_pending()
+        return joined
+
+    def drop_pending(self) -> None:
+        """Nothing of it waits any more."""
         self.pending.clear()
         self.backlog = 0
-        return joined
 
     @property
     def may_retry(self) -> bool:

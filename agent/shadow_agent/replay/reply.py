@@ -26,6 +26,8 @@ class Reply:
         "_hash",
         "_hashing",
         "_head_only",
+        "_keep",
+        "_kept",
         "_whole",
         "body_len",
         "end_offset",
@@ -34,9 +36,14 @@ class Reply:
         "outcome",
     )
 
-    def __init__(self, *, head_only: bool) -> None:
-        """``head_only``: it answers HEAD, so whatever its framing says no body follows."""
+    def __init__(self, *, head_only: bool, keep: int = 0) -> None:
+        """``head_only``: it answers HEAD, so whatever its framing says no body follows.
+
+        ``keep``: bytes of a JSON body that are kept although it comes in pieces.
+        """
         self._head_only = head_only
+        self._keep = keep
+        self._kept: list[bytes] | None = None
         self._body: BodyReader | None = None
         self._whole: bytes | None = None
         self._hashing: Any = None
@@ -57,6 +64,11 @@ class Reply:
         """The decoded body if it came in one piece, b"" if empty, else None: see the hash."""
         return b"" if not self.body_len else self._whole
 
+    def take_kept(self) -> bytes | None:
+        """The body, in pieces or not, and no more of it is kept in pieces; None: too large."""
+        kept, self._kept = self._kept, None
+        return self.body if kept is None else b"".join(kept)
+
     @property
     def body_sha256(self) -> bytes:
         """SHA-256 of the decoded body."""
@@ -70,6 +82,8 @@ class Reply:
     def take_head(self, head: ResponseHead) -> None:
         """The final response's head is there."""
         self.head = head
+        if self._keep and b"json" in head.raw.lower():
+            self._kept = []
         framing = 0 if self._head_only else head.framing
         if framing == CHUNKED:
             self._body = ChunkedBody()
@@ -112,15 +126,21 @@ class Reply:
                 self._whole = None
             self._hashing.update(piece)
         self.body_len += len(piece)
+        if self._kept is not None:
+            if self.body_len > self._keep:
+                self._kept = None
+            else:
+                self._kept.append(piece)
 
 
 class ReplyReader:
     """Splits one connection's bytes into the answers that are due, one at a time."""
 
-    __slots__ = ("_buffer", "_max_body", "_max_head", "offset", "reply")
+    __slots__ = ("_buffer", "_keep", "_max_body", "_max_head", "offset", "reply")
 
-    def __init__(self, max_head: int, max_body: int) -> None:
-        """Limits in bytes; over them the answer ends as OVERSIZE."""
+    def __init__(self, max_head: int, max_body: int, keep: int = 0) -> None:
+        """Limits in bytes; over them the answer ends as OVERSIZE. ``keep``: see Reply."""
+        self._keep = keep
         self._max_head = max_head
         self._max_body = max_body
         self._buffer = b""  # an unfinished head
@@ -129,7 +149,7 @@ class ReplyReader:
 
     def expect(self, *, head_only: bool) -> Reply:
         """The next answer is to the request sent now."""
-        self.reply = Reply(head_only=head_only)
+        self.reply = Reply(head_only=head_only, keep=self._keep)
         return self.reply
 
     def feed(self, data: bytes) -> bool:

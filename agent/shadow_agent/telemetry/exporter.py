@@ -32,6 +32,7 @@ from shadow_agent.telemetry.families import (
 )
 from shadow_agent.telemetry.ledger import LINES, Ledger, Line, coverage, reach
 from shadow_agent.telemetry.reasons import (
+    AliasEvent,
     BodyResult,
     LatencyUnknown,
     Outcome,
@@ -120,6 +121,12 @@ def _comparisons(target: str, snapshot: Snapshot) -> Iterator[Metric]:
     yield counter(
         "pairs_eligible", "Compared pairs that may count in a verdict.", target, snapshot.eligible
     )
+    yield counter(
+        "pairs_diverged",
+        "Compared pairs that may not: the shadow lacks an earlier write of their session.",
+        target,
+        snapshot.diverged,
+    )
     statuses = CounterMetricFamily(
         f"{PREFIX}statuses",
         "Compared pairs by class of both statuses and whether the statuses are equal.",
@@ -135,13 +142,8 @@ def _comparisons(target: str, snapshot: Snapshot) -> Iterator[Metric]:
     yield statuses
     for name, label, said, enum, counts in (
         ("bodies", "result", "Compared pairs by whether bodies match.", BodyResult, snapshot.body),
-        (
-            "outcomes",
-            "outcome",
-            "Compared pairs by how the shadow did.",
-            Outcome,
-            snapshot.outcomes,
-        ),
+        ("outcomes", "outcome", "Pairs by how the shadow did.", Outcome, snapshot.outcomes),
+        ("aliases", "event", "Values of both sides.", AliasEvent, snapshot.aliases),
         (
             "latency_unknown",
             "reason",

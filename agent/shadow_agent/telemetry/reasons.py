@@ -9,6 +9,7 @@ from enum import StrEnum, unique
 from typing import Self
 
 __all__ = [
+    "AliasEvent",
     "BodyResult",
     "Failed",
     "LatencyUnknown",
@@ -107,13 +108,18 @@ class Refused(Reason):
     )
     UNGUARDED = ("unguarded", "a write, and neither a guard at the shadow's side nor --unguarded")
     DRY_RUN = ("dry_run", "--dry-run: it would have been replayed")
-    LOOP = ("loop", "it came from the shadow's own address: it could go on for ever")
+    LOOP = ("loop", "it came from the shadow's address or has the marker: it could go on for ever")
     REQUEST_LIMIT = ("request_limit", "--requests N were replayed already")
     RATE = ("rate", "over the budget of requests per second")
     CONCURRENT = ("concurrent", "as many requests as the budget allows were under way")
     COST = ("cost", "what the budget of cost has left does not pay for it")
     BUDGET_BUSY = ("budget_busy", "another worker kept the shared budget from being looked at")
     UPGRADE = ("upgrade", "CONNECT or Upgrade: the connection would leave HTTP")
+    UNEDITABLE = (
+        "uneditable",
+        "something in its body or path must be changed and cannot be: too large, late or unclear",
+    )
+    MALFORMED = ("malformed", "an edit or alias would make it malformed or too long")
     PAUSED = ("paused", "replay was paused by the operator or by an alert")
 
 
@@ -189,6 +195,22 @@ class BodyResult(Reason):
     MATCHED = ("matched", "same length and hash")
     MISMATCHED = ("mismatched", "both known and different")
     UNKNOWN = ("unknown", "at least one is incomplete, so no claim is made")
+
+
+@unique
+class AliasEvent(Reason):
+    """What became of values that production handed out and the shadow handed out otherwise."""
+
+    LEARNED = ("learned", "both sides' values from one place are known")
+    SENT = ("sent", "a request went out with the shadow's value in place of production's")
+    UNFIT = ("unfit", "the shadow's value cannot stand in a request: a line end, or too long")
+    EVICTED = ("evicted", "the oldest of a session that learned too many")
+    EXPIRED = ("expired", "a session's, not used for too long")
+    FORGOTTEN = ("forgotten", "a session's, given up for room")
+    DIVERGED_FORGOTTEN = (
+        "diverged_forgotten",
+        "a diverged session given up for room: its requests count in the verdict again",
+    )
 
 
 @unique

@@ -125,6 +125,9 @@ def _verdict(summary: Mapping[str, Any], ledger: Ledger) -> Group:
         "dim",
     )
     coverage.append(f" · reach {percent(summary['reach'])}")
+    if summary["diverged"]:
+        said = f" ({count(summary['diverged'])} pairs diverged: an earlier write is missing)"
+        coverage.append(said, "dim")
     lines.append(coverage)
     lines += [plain(f"ALERT {alert}", "bold red") for alert in summary["alerts"]]
     if summary["breaker"]["opened"]:

@@ -21,7 +21,13 @@ from shadow_agent.telemetry.check import count, counts, exact_keys, text
 from shadow_agent.telemetry.endpoints import EndpointTable
 from shadow_agent.telemetry.histogram import LogHistogram
 from shadow_agent.telemetry.ledger import Ledger, merge_all
-from shadow_agent.telemetry.reasons import BodyResult, LatencyUnknown, Outcome, Refused
+from shadow_agent.telemetry.reasons import (
+    AliasEvent,
+    BodyResult,
+    LatencyUnknown,
+    Outcome,
+    Refused,
+)
 
 __all__ = [
     "HISTOGRAMS",
@@ -73,6 +79,8 @@ class Snapshot:
     different: int = 0  # pairs whose status, body or outcome differ, each counted once
     eligible: int = 0  # pairs that may count in a verdict
     breakers: Breakers = field(default_factory=Breakers)
+    diverged: int = 0  # pairs that may not: the shadow lacks an earlier write of their session
+    aliases: dict[str, int] = field(default_factory=dict)  # by AliasEvent
     with_endpoints: bool = True  # False: travels without its endpoints
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,6 +99,8 @@ class Snapshot:
             "different": self.different,
             "eligible": self.eligible,
             "breakers": self.breakers.as_dict(),
+            "diverged": self.diverged,
+            "aliases": self.aliases,
         }
 
     @classmethod
@@ -124,6 +134,8 @@ class Snapshot:
             different=count(given["different"], "different"),
             eligible=count(given["eligible"], "eligible"),
             breakers=Breakers.from_dict(given["breakers"]),
+            diverged=count(given["diverged"], "diverged"),
+            aliases=counts(given["aliases"], AliasEvent, "aliases"),
         )
 
 
@@ -157,13 +169,14 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
     for part in parts:
         for name in (*HISTOGRAMS, "dispatch_lag"):
             getattr(whole, name).merge(getattr(part, name))
-        for name in ("latency_unknown", "status_pairs", "body", "outcomes"):
+        for name in ("latency_unknown", "status_pairs", "body", "outcomes", "aliases"):
             _add(getattr(whole, name), getattr(part, name))
         for name, outcomes in part.rules.items():
             _add(whole.rules.setdefault(name, {}), outcomes)
         whole.endpoints.merge(part.endpoints)
         whole.different += part.different
         whole.eligible += part.eligible
+        whole.diverged += part.diverged
     whole.breakers = merge_breakers(part.breakers for part in parts)
     whole.network_rtt_us = min(
         (part.network_rtt_us for part in parts if part.network_rtt_us is not None), default=None

@@ -62,6 +62,8 @@ def summary_json(
         "coverage": coverage(ledger),
         "reach": reach(ledger, snapshot.eligible),
         "different": snapshot.different,
+        "diverged": snapshot.diverged,
+        "aliases": dict(snapshot.aliases),
         "latency_us": _sides(snapshot.production_first, snapshot.shadow_first),
         "last_byte_us": _sides(snapshot.production_last, snapshot.shadow_last),
         "latency_unknown": dict(snapshot.latency_unknown),

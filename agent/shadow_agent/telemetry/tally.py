@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from shadow_agent.telemetry.endpoints import EndpointTable
 from shadow_agent.telemetry.histogram import LogHistogram
-from shadow_agent.telemetry.reasons import BodyResult, LatencyUnknown, Outcome
+from shadow_agent.telemetry.reasons import AliasEvent, BodyResult, LatencyUnknown, Outcome
 from shadow_agent.telemetry.snapshot import OTHER_STATUSES, Snapshot
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ class Tally:
         "_outcomes",
         "_statuses",
         "_unknown",
+        "aliases",
         "dispatch_lag",
+        "diverged",
         "endpoints",
         "network_rtt_us",
         "production_first",
@@ -54,6 +56,8 @@ class Tally:
         self._unknown: dict[str, int] = {}
         self._different = 0
         self._eligible = 0
+        self.diverged = 0  # pairs after a write that the shadow lacks
+        self.aliases: dict[AliasEvent, int] = {}  # counted elsewhere, told here
 
     def add(
         self,
@@ -148,6 +152,8 @@ class Tally:
             rules={} if rules is None else rules,
             different=self._different,
             eligible=self._eligible,
+            diverged=self.diverged,
+            aliases={str(event): n for event, n in self.aliases.items() if n},
             with_endpoints=with_endpoints,
         )
 

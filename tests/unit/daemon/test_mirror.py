@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from shadow_agent.daemon.mirror import Mirror, Session
+from shadow_agent.daemon.mirror import Mirror, Session, Sessions
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.flow.segment import ACK, SYN, Segment
@@ -36,12 +36,15 @@ class Stage:
         self.bed = bed
         self.tally = Tally()
         self.answered = asyncio.Event()
-        pool = ShadowPool(at(port), PoolLimits(), bed.loop, (0, 1), self._on_done)
+        sessions = Sessions(Session("connection", ""))
+        pool = ShadowPool(
+            at(port), PoolLimits(), bed.loop, (0, 1), self._on_done, None, None, sessions.lose
+        )
         assembler = Assembler(
             FlowLimits(), Limits(), SegmentCounts(), RequestCounts(), ExchangeCounts()
         )
         policy = Policy(SAFE_METHODS, LOOPBACK)
-        self.mirror = Mirror(assembler, policy, pool, self.tally, Session("connection", ""))
+        self.mirror = Mirror(assembler, policy, pool, self.tally, sessions)
 
     def _on_done(self, replay: Replay, timeline: Timeline) -> None:
         self.mirror.on_done(replay, timeline)

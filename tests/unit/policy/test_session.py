@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadow_agent.http.head import RequestHead, parse_request
-from shadow_agent.policy.session import session_of
+from shadow_agent.http.head import RequestHead, ResponseHead, parse_request, parse_response
+from shadow_agent.policy.session import cookie_set, session_of
 
 
 def head(*fields: bytes) -> RequestHead:
@@ -24,11 +24,15 @@ def test_by_connection() -> None:
 
 
 def test_by_header() -> None:
-    """Its name in any case, its first value, and no more than is kept of a value."""
+    """Its name in any case, its first value; long ones that begin alike are told apart."""
     request = head(b"x-user: ann", b"X-User: bob")
     assert session_of(request, "header", "X-User") == "ann"
     assert session_of(request, "header", "X-Other") is None
-    assert session_of(head(b"X-User: " + b"a" * 999), "header", "x-user") == "a" * 256
+    long = [
+        session_of(head(b"X-User: " + b"a" * 300 + end), "header", "x-user") for end in (b"1", b"2")
+    ]
+    assert long[0] != long[1]
+    assert {len(one or "") for one in long} == {64}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,22 @@ def test_by_cookie(field: bytes, session: str | None) -> None:
 def test_cookies_in_several_fields() -> None:
     """HTTP/2 front ends split them."""
     assert session_of(head(b"Cookie: a=1", b"Cookie: sid=2"), "cookie", "sid") == "2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "session"),
+    [
+        (b"Set-Cookie: a=1\r\nset-cookie: sid=new; Path=/\r\n", "new"),
+        (b"Set-Cookie: a=sid=new\r\n", None),
+        (b"Set-Cookie: a=1; sid=new\r\n", None),
+        (b"", None),
+    ],
+)
+def test_an_answer_begins_a_session(fields: bytes, session: str | None) -> None:
+    """By setting the cookie that names it."""
+    made = parse_response(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 0\r\n\r\n")
+    assert isinstance(made, ResponseHead)
+    assert cookie_set(made, "sid") == session
 
 
 @given(st.binary(max_size=200))

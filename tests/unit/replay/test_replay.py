@@ -47,10 +47,10 @@ def test_bytes_that_waited() -> None:
     """The head and the body behind it, once; nothing stays behind."""
     replay = Replay(exchange(post(4)), None, 0.0)  # type: ignore[arg-type]
     assert replay.phase is Phase.QUEUED
-    assert replay.take_bytes() is replay.exchange.raw_head
+    assert replay.take_bytes(replay.exchange.raw_head) is replay.exchange.raw_head
     replay.pending += [b"bo", b"dy"]
     replay.backlog = 4
-    assert replay.take_bytes() == post(4) + b"body"
+    assert replay.take_bytes(post(4)) == post(4) + b"body"
     assert (replay.pending, replay.backlog) == ([], 0)
 
 
