@@ -15,7 +15,15 @@ import pytest
 from shadow_agent.daemon import hello
 from shadow_agent.guard.record import NAMES
 from tests.net import calling
-from tests.net.agent import COMMAND, PATIENCE_S, PORT, status_field
+from tests.net.agent import (
+    COMMAND,
+    PATIENCE_S,
+    PORT,
+    attach,
+    options,
+    refused,
+    status_field,
+)
 from tests.net.calling import HOOK, PAY, SMTP, Sink
 from tests.net.conftest import ended_after
 from tests.testbed import Process, Testbed, eventually
@@ -320,3 +328,85 @@ def test_bad_input_ends_before_anything_runs(
     assert len(done.stderr.splitlines()) == 1
     assert not (bed.directory / "ran").exists()
     assert not (CGROUPS / "sa-none").exists()
+
+
+def test_side_effects_of_both_sides(bed: Testbed, guards: list[Guarded]) -> None:
+    """What production called and the shadow did not, and the other way round, in the summary."""
+    sink = Sink(bed, bed.client)
+    bed.prod.spawn(*calling.service_command(bed, PORT, bed.client), name="service")
+    bed.prod.wait_listening(PORT, 10)
+    # the shadow build calls another port instead of the webhook's
+    command = calling.service_command(bed, PORT, bed.client)
+    command[-1] = str(HOOK + 1)
+    guard = Guarded(bed, "both", *stub_options(bed), command=command)
+    guards.append(guard)
+    guard.wait()
+    eventually(lambda: guard.greet().listening == (PORT,), 10, "the port is seen")
+    agent = attach(
+        bed, "--guard", f"{bed.shadow.v4}:{HELLO}", "--guard-key", str(guard.key),
+        "--observe-egress", f"eth0:{SMTP},{PAY},{HOOK}",
+    )  # fmt: skip
+    for number in (11, 12):
+        url = bed.prod.url(PORT, f"/order/{number}")
+        assert bed.client.run("curl", "-sS", "--max-time", "20", url).stdout == "ordered"
+    agent.wait_compared(2)
+    eventually(lambda: len(guard.records()) >= 6, 10, "the shadow's calls")
+    summary = agent.stop()
+    assert {peer for _, peer in sink.calls()} == {bed.prod.v4}
+    assert summary["guard"]["vouched"] is True
+    effects = summary["side_effects"]
+    assert effects["notes"] == []
+    assert set(effects["production_losses"].values()) == {0}
+
+    def shown(rows: list[dict[str, Any]]) -> set[tuple[str, str, str, int]]:
+        return {(row["protocol"], row["host"], row["path"], row["count"]) for row in rows}
+
+    assert shown(effects["production"]) == {
+        ("http", "pay.example", "/v1/charges/{id}", 2),
+        ("http", "hook.example", "/hook", 2),
+        ("smtp", bed.client.v4, "", 2),
+    }
+    assert shown(effects["only_production"]) == {("http", "hook.example", "/hook", 2)}
+    assert shown(effects["only_shadow"]) == {("tcp", bed.client.v4, "", 2)}
+    assert effects["only_shadow"][0]["refused"] is True
+
+
+def test_attach_needs_a_guard_that_vouches(bed: Testbed, guards: list[Guarded]) -> None:
+    """Unreachable, of another key, or around something else: nothing is attached."""
+    command = calling.service_command(bed, PORT + 1, bed.client)
+    guard = Guarded(bed, "other", command=command)
+    guards.append(guard)
+    guard.process.wait_output("guarding ", PATIENCE_S)
+    bed.shadow.wait_listening(PORT + 1, PATIENCE_S, guard.process.pid)
+    where = f"{bed.shadow.v4}:{HELLO}"
+    other = bed.directory / "other.key"
+    other.write_bytes(b"o" * 40)
+    other.chmod(0o600)
+    eventually(lambda: guard.greet().listening == (PORT + 1,), 10, "the port is seen")
+    for argv, reason in (
+        (["--guard", where, "--guard-key", str(guard.key)], f"listens on {PORT + 1}, the shadow"),
+        (["--guard", where, "--guard-key", str(other)], "give both sides the same key"),
+        (["--guard", f"{bed.shadow.v4}:1", "--guard-key", str(other)], "Connection refused"),
+        (["--guard", where], "needs --guard-key FILE"),
+    ):
+        code, line = refused(bed, *options(bed), *argv)
+        assert code == 2
+        assert reason in line
+        assert where.split(":", maxsplit=1)[0] in line
+
+
+def test_a_guard_that_dies_stops_mirroring(bed: Testbed, guards: list[Guarded]) -> None:
+    """No request goes to a shadow that is not guarded any more."""
+    bed.prod.spawn(*calling.service_command(bed, PORT, bed.client), name="service")
+    bed.prod.wait_listening(PORT, 10)
+    guard = Guarded(bed, "dies", command=calling.service_command(bed, PORT, bed.client))
+    guards.append(guard)
+    guard.wait()
+    eventually(lambda: guard.greet().listening == (PORT,), 10, "the port is seen")
+    agent = attach(bed, "--guard", f"{bed.shadow.v4}:{HELLO}", "--guard-key", str(guard.key))
+    assert agent.ask("status")["paused"] is False
+    (guard.path / "cgroup.kill").write_text("1")
+    guard.process.wait(30)
+    eventually(lambda: agent.ask("status")["paused"] is True, 40, "mirroring stops")
+    assert "mirroring stops" in agent.process.errors()
+    agent.stop()

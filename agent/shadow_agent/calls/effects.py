@@ -56,6 +56,26 @@ class Effects:
         row.count += 1
         self.calls += 1
 
+    def dump(self) -> list[list[Any]]:
+        """As JSON has it, for ``load`` in another process."""
+        return [
+            [*key, row.count, row.refused, sorted(row.places)] for key, row in self._rows.items()
+        ]
+
+    @classmethod
+    def load(cls, dumped: list[list[Any]]) -> Effects:
+        """What ``dump`` said. Raises ValueError and TypeError for anything else."""
+        found = cls()
+        for protocol, method, host, port, path, count, refused, places in dumped:
+            row = _Row(refused=bool(refused))
+            row.count = int(count)
+            for address, number in places:
+                row.places.add((str(address), int(number)))
+            key = Key(str(protocol), str(method), str(host), int(port), str(path))
+            found._rows[key] = row
+            found.calls += row.count
+        return found
+
     def rows(self) -> list[dict[str, Any]]:
         """Commonest first."""
         ordered = sorted(self._rows.items(), key=lambda item: (-item[1].count, item[0]))

@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-from shadow_agent.guard.plan import RECORD_BYTES, Options, make_plan
-from shadow_agent.guard.run import run
-
 
 def guard(
     command: Annotated[
@@ -32,14 +29,6 @@ def guard(
     data_dir: Annotated[
         Path, typer.Option("--data-dir", metavar="DIR", help="Where the record of calls goes.")
     ] = Path("/var/lib/shadow-agent"),
-    hello: Annotated[
-        str | None,
-        typer.Option(
-            "--hello",
-            metavar="HOST:PORT",
-            help="Listen there for the agent, which asks whether the guard is active.",
-        ),
-    ] = None,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -48,9 +37,18 @@ def guard(
             help="Key shared with the agent (0600): head -c 32 /dev/urandom | base64 > FILE.",
         ),
     ] = None,
+    hello: Annotated[
+        str | None,
+        typer.Option(
+            "--hello",
+            metavar="HOST:PORT",
+            help="Listen there for the agent, which asks whether the guard is active.",
+        ),
+    ] = None,
     record_bytes: Annotated[
-        int, typer.Option("--record-bytes", min=1 << 16, max=1 << 30, help="Size of the record.")
-    ] = RECORD_BYTES,
+        int,
+        typer.Option("--record-bytes", min=1 << 16, max=1 << 30, help="Size of the record."),
+    ] = 16 << 20,
     resolver: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,6 +75,9 @@ def guard(
     what was refused, and what came to a stub. When COMMAND ends, so does all that it started; the
     exit code is its own.
     """
+    from shadow_agent.guard.plan import Options, make_plan  # noqa: PLC0415 - only here
+    from shadow_agent.guard.run import run  # noqa: PLC0415 - most of the package
+
     options = Options(
         command=tuple(command),
         cgroup=cgroup,

@@ -45,6 +45,35 @@ Duration = Annotated[
         "--duration", metavar="SECONDS", help="Stop after this long. Default: when told to."
     ),
 ]
+Guard = Annotated[
+    str | None,
+    typer.Option(
+        "--guard",
+        metavar="HOST:PORT",
+        help="The --hello of the guard on the shadow host; it must vouch for the shadow.",
+    ),
+]
+GuardCalls = Annotated[
+    Path | None,
+    typer.Option(
+        "--guard-calls",
+        metavar="FILE",
+        help="The guard's record, where it is not to be fetched by --guard.",
+    ),
+]
+GuardKey = Annotated[
+    Path | None,
+    typer.Option("--guard-key", metavar="FILE", help="The key shared with the guard (0600)."),
+]
+ObserveEgress = Annotated[
+    str | None,
+    typer.Option(
+        "--observe-egress",
+        metavar="IFACE:PORT,...",
+        help="Also read production's own calls to these ports, by this interface, and compare "
+        "them with what the shadow tried.",
+    ),
+]
 Iface = Annotated[
     list[str] | None,
     typer.Option(

@@ -12,12 +12,23 @@ from typing import Any, Final
 
 from shadow_agent.config import isolation, parse
 from shadow_agent.config.budget import BREAKER, BUDGET
+from shadow_agent.config.egress import egress
 from shadow_agent.config.gate import GATE
 from shadow_agent.config.identity import ALIAS, IDENTITY, NAMESPACE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
 from shadow_agent.config.rules import RULES
+from shadow_agent.config.values import endpoint
 from shadow_agent.errors import UsageError
+
+
+def _endpoint(value: tuple[str, int] | None) -> str | None:
+    return None if value is None else endpoint(*value)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
 
 KEYS: Final[Mapping[str, Key]] = {
     "allow-same-interface": Key("allow_same_interface", parse.flag),
@@ -25,6 +36,9 @@ KEYS: Final[Mapping[str, Key]] = {
     "debug": Key("debug", parse.flag),
     "dry-run": Key("dry_run", parse.flag),
     "duration": Key("duration_s", parse.seconds),
+    "guard": Key("guard", parse.listen_address, _endpoint),
+    "guard-calls": Key("guard_calls", parse.folder),
+    "guard-key": Key("guard_key", parse.folder),
     "iface": Key("interfaces", parse.interfaces),
     "isolate": Key("isolate", parse.flag),
     "isolate-address": Key("isolate_address", isolation.own_address),
@@ -35,6 +49,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "methods": Key("methods", parse.methods),
     "metrics": Key("metrics", parse.listen_address),
     "notrack": Key("notrack", parse.one_of("auto", "off")),
+    "observe-egress": Key("observe_egress", egress, _text),
     "port": Key("ports", parse.ports),
     "production-build": Key("production_build", parse.build),
     "requests": Key("requests", parse.whole(1, parse.MAX_COUNT)),

@@ -10,7 +10,7 @@ from shadow_agent.config import file, isolation, parse
 from shadow_agent.config.file import NOTHING, File, Settings
 from shadow_agent.config.keys import KEYS, SECTIONS, convert, find
 from shadow_agent.config.model import Config
-from shadow_agent.config.values import ShadowUrl
+from shadow_agent.config.values import ShadowUrl, endpoint
 from shadow_agent.errors import UsageError
 
 _REQUIRED: Final = {"interfaces": "iface", "ports": "port", "shadow": "shadow"}
@@ -90,6 +90,11 @@ def _check_together(config: Config) -> None:
             "give the shadow an interface of its own, or say --allow-same-interface",
         )
     isolation.check(config)
+    if config.guard is not None and config.guard_key is None:
+        raise UsageError(
+            f"--guard {endpoint(*config.guard)} needs --guard-key FILE",
+            "copy the key that the guard was started with",
+        )
     socket = config.runtime_dir / f"{config.target}.sock"
     if len(str(socket).encode()) + 1 > _MAX_SOCKET_PATH:  # a dot in front while it is made
         raise UsageError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from shadow_agent.config.budget import Budget
+from shadow_agent.config.egress import Egress
 from shadow_agent.config.gate import Gate
 from shadow_agent.config.identity import IdentityOptions, Namespace
 from shadow_agent.config.values import SessionKey, ShadowUrl
@@ -93,6 +94,13 @@ class Config:
     data_dir: Path = Path("/var/lib/shadow-agent")
     # Where metrics are served: host (IPv6 without brackets) and port.
     metrics: tuple[str, int] | None = None
+    # The guard of the shadow host: where it says hello, the key shared with it, and its record
+    # where that is fetched by other means.
+    guard: tuple[str, int] | None = None
+    guard_key: Path | None = None
+    guard_calls: Path | None = None
+    # Where production's own outgoing calls pass.
+    observe_egress: Egress | None = None
     loader: LoaderName = "auto"
     json: bool = False
     allow_same_interface: bool = False

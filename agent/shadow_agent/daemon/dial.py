@@ -18,6 +18,7 @@ class Who(StrEnum):
     OPERATOR = "operator"  # --sample, and `ctl sample`, `pause`, `resume`
     GATE = "gate"  # the feature gate
     GOVERNOR = "governor"  # the host's or our own load
+    GUARD = "guard"  # of the shadow host: it does not vouch for the shadow
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,13 @@ hmac.digest(b"key", b"", "sha256")
 
 
 class HelloError(OperatorError):
-    """The guard did not vouch for the shadow."""
+    """The guard did not vouch for the shadow; ``final``: it said so itself, authenticated."""
 
     exit_code = UsageError.exit_code
+
+    def __init__(self, what: str, fix: str = "", *, final: bool = False) -> None:
+        super().__init__(what, fix)
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +119,19 @@ def greet(host: str, port: int, key: bytes, timeout: float) -> Guarded:
             f"{where}: only {len(guarded.programs)} of {PROGRAMS} programs are attached to "
             f"{guarded.cgroup}",
             "start the guard again on the shadow host",
+            final=True,
         )
     if not guarded.processes:
         raise HelloError(
             f"{where}: nothing runs inside of {guarded.cgroup}",
             "start the shadow build by it: shadow-agent guard … -- COMMAND",
+            final=True,
         )
     if not guarded.active:
         raise HelloError(
-            f"{where}: the guard of {guarded.cgroup} is not active", "look at what it logs there"
+            f"{where}: the guard of {guarded.cgroup} is not active",
+            "look at what it logs there",
+            final=True,
         )
     return guarded
 

@@ -14,6 +14,7 @@ from shadow_agent.daemon.audit import AuditTrail
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.control import ControlServer, Handler
 from shadow_agent.daemon.dial import Dial
+from shadow_agent.daemon.effects import SideEffects
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.gate import make_gate
 from shadow_agent.daemon.metrics import MetricsChild
@@ -69,6 +70,7 @@ class Parts:
     operator: Operator
     audit: AuditTrail
     spending: Spending
+    effects: SideEffects
     metrics: MetricsChild | None
     watches: tuple[Watch, ...]
 
@@ -82,6 +84,7 @@ def assemble(
         voice.say(f"removed what a killed agent left: {line}")
     user = unprivileged_user(config.user)
     allow_files(config.limits.max_connections + _SPARE_FILES)
+    effects = SideEffects(config, plan.endpoint, user, stack)
     tap = _load(config, plan)
     stack.callback(tap.close)
     books = Books(config.workers)
@@ -121,8 +124,10 @@ def assemble(
     dial = Dial(tap.control, config.sample)
     audit = AuditTrail(config.data_dir, config.target, voice.say)
     dial.on_change.append(audit.turned)
-    writes = Writes(config, None, fleet.allow_writes, voice.say)
-    watches: list[Watch] = [fleet, control, places, spending, writes]
+    vouched = None if effects.vouch is None else effects.vouch.fresh
+    writes = Writes(config, vouched, fleet.allow_writes, voice.say)
+    watches: list[Watch] = [fleet, control, places, spending]
+    watches += [*effects.watches(dial, voice.say), writes]
     gate = make_gate(config.gate, config.target, user, dial, voice.say)
     if gate is not None:
         stack.callback(gate.close)
@@ -136,6 +141,7 @@ def assemble(
         operator=Operator(account, dial, folder, voice.note),
         audit=audit,
         spending=spending,
+        effects=effects,
         metrics=metrics,
         watches=tuple(watches),
     )

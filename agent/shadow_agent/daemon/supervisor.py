@@ -74,9 +74,10 @@ class Supervisor:
         self._operator = parts.operator
         self._audit = parts.audit
         self._spending = parts.spending
+        self._effects = parts.effects
         self._metrics = parts.metrics
         self._watches = parts.watches
-        for warning in (*plan.warnings, *warnings_of(config)):
+        for warning in (*plan.warnings, *warnings_of(config, guarded=config.guard is not None)):
             self.say(warning)
 
     def run(self) -> ExitCode:
@@ -169,6 +170,7 @@ class Supervisor:
 
     def _finish(self) -> ExitCode:
         summary = self._account.summary(drained=not self._ending.hurry)
+        summary |= self._effects.finish()
         trouble = self._folder.write_summary(summary)
         self.note(trouble)
         # Those who asked first: standard output may be a pipe that nobody reads.

@@ -1,4 +1,4 @@
-"""The guard's unprivileged children: one is the stub server and writes the record, one says hello.
+"""What the guard's children do: one is the stub server and writes the record, one says hello.
 
 They get their listeners, the ring and the record's files open, and can open nothing themselves.
 """
@@ -6,32 +6,20 @@ They get their listeners, the ring and the record's files open, and can open not
 from __future__ import annotations
 
 import asyncio
-import codecs
-import contextlib
-import os
-import pwd
-import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
 from shadow_agent.calls.call import Call
-from shadow_agent.daemon.process import (
-    close_all_but,
-    die_with_parent,
-    drop_privileges,
-    ignore_terminal_signals,
-    name_process,
-)
+from shadow_agent.daemon.apart import PACKET
 from shadow_agent.guard.hello import HelloServer
 from shadow_agent.guard.record import Record
 from shadow_agent.guard.stub import Stub, StubServer
 from shadow_agent.kernel.guard import Hook, Refusal, Refusals
 
-_PACKET: Final = 64 << 10
 _BATCH: Final = 256  # refusals taken before others get their turn
 _TELL_S: Final = 0.25
 _STATS: Final = struct.Struct("=5Q")
@@ -52,71 +40,6 @@ class Stats(NamedTuple):
     def plus(self, other: Stats) -> Stats:
         """With what an earlier child counted."""
         return Stats(*(a + b for a, b in zip(self, other, strict=True)))
-
-
-class Child:
-    """A forked process with a packet channel to it; killed with its parent, started anew."""
-
-    def __init__(
-        self,
-        name: str,
-        user: pwd.struct_passwd,
-        keep: Collection[int],
-        run: Callable[[socket.socket], None],
-    ) -> None:
-        """Started. ``keep`` are the descriptors that ``run`` uses."""
-        self._name, self._user, self._keep, self._run = name, user, keep, run
-        self._fork()
-
-    def _fork(self) -> None:
-        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel.setblocking(False)
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            code = 1
-            try:
-                ignore_terminal_signals()
-                for codec in ("ascii", "latin-1", "utf-8", "idna"):
-                    codecs.lookup(codec)
-                name_process(self._name)
-                close_all_but({*self._keep, theirs.fileno()})
-                drop_privileges(self._user)
-                die_with_parent(parent)
-                self._run(theirs)
-                code = 0
-            finally:
-                os._exit(code)
-        theirs.close()
-
-    def say(self, packet: bytes) -> None:
-        """Send; skipped while it is behind, or dead."""
-        with contextlib.suppress(OSError):
-            self.channel.send(packet)
-
-    def heard(self) -> bytes | None:
-        """The next packet from it; empty: it closed; None: nothing yet."""
-        try:
-            return self.channel.recv(_PACKET)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
-
-    def revive(self) -> bool:
-        """Start another if it died; says whether it had."""
-        if not os.waitpid(self.pid, os.WNOHANG)[0]:
-            return False
-        self.channel.close()
-        self._fork()
-        return True
-
-    def close(self) -> None:
-        """End it."""
-        self.channel.close()
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
 
 
 class Recorder:
@@ -198,7 +121,7 @@ async def _stub_loop(
     loop.add_reader(ring_fd, recorder.drain)
     tasks = [asyncio.ensure_future(server.serve(*one)) for one in listeners]
     tasks.append(asyncio.ensure_future(_report(channel, stats)))
-    word = await loop.sock_recv(channel, _PACKET)
+    word = await loop.sock_recv(channel, PACKET)
     for task in tasks:
         task.cancel()
     while recorder.drain():
@@ -231,6 +154,6 @@ async def _hello_loop(channel: socket.socket, listener: socket.socket, server: H
     channel.setblocking(False)
     serving = asyncio.ensure_future(server.serve(listener))
     loop = asyncio.get_running_loop()
-    while state := await loop.sock_recv(channel, _PACKET):
+    while state := await loop.sock_recv(channel, PACKET):
         server.hear(state)
     serving.cancel()

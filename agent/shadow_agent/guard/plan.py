@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from shadow_agent.config.parse import listen_address
 from shadow_agent.daemon.hello import read_key
@@ -20,9 +19,6 @@ from shadow_agent.guard.endpoints import (
     stub_places,
 )
 from shadow_agent.guard.stub import Stub
-
-_MIB: Final = 1 << 20
-RECORD_BYTES: Final = 16 * _MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +34,7 @@ class Options:
     hello: str | None = None
     key: Path | None = None
     data_dir: Path = Path("/var/lib/shadow-agent")
-    record_bytes: int = RECORD_BYTES
+    record_bytes: int = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

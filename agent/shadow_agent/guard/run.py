@@ -25,12 +25,13 @@ import orjson
 
 from shadow_agent import __version__
 from shadow_agent.config import endpoint, prepare_data_dir, unprivileged_user
+from shadow_agent.daemon.apart import Child
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import new_run_id
 from shadow_agent.errors import HostError, UsageError, one_line
 from shadow_agent.guard import launch
 from shadow_agent.guard.cgroup import Cgroup, listening
-from shadow_agent.guard.child import FINISH, Child, Stats, read_stats, run_hello, run_stub
+from shadow_agent.guard.child import FINISH, Stats, read_stats, run_hello, run_stub
 from shadow_agent.guard.hello import listen
 from shadow_agent.guard.plan import Plan
 from shadow_agent.guard.record import NAMES, open_files
@@ -204,8 +205,7 @@ class Guard:
         while self._cgroup.pids() and time.monotonic() < until:
             self._cgroup.kill()
             time.sleep(0.01)
-        self._stub.channel.setblocking(True)
-        self._stub.channel.settimeout(_GONE_S)
+        self._stub.wait(_GONE_S)
         self._stub.say(FINISH)
         while packet := self._stub.heard():
             self._latest = read_stats(packet) or self._latest

@@ -7,15 +7,13 @@ wait, bounded. The sockets come and go underneath: there is one while there is s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from shadow_agent.http.exchange import Exchange
 from shadow_agent.replay.channel import Channel, State
 from shadow_agent.replay.replay import Phase, Replay
 from shadow_agent.replay.reply import Reply
 from shadow_agent.replay.timeline import Timeline
-from shadow_agent.replay.waiting import Waiting
+from shadow_agent.replay.waiting import Chosen, Waiting
 from shadow_agent.telemetry.reasons import Failed, Outcome, Refused, Shed, Uncomparable
 
 if TYPE_CHECKING:
@@ -115,9 +113,7 @@ class ShadowConnection:
             self._drop_channel()
         self.pump()
 
-    def refuse_waiting(
-        self, reason: Refused, chosen: Callable[[Exchange], bool] | None = None
-    ) -> None:
+    def refuse_waiting(self, reason: Refused, chosen: Chosen | None = None) -> None:
         """Policy changed its mind: what has not gone out, or what is chosen of it, does not."""
         self._waiting.refuse(reason, chosen)
         self.pump()

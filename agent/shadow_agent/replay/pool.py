@@ -22,6 +22,7 @@ from shadow_agent.replay.replay import Phase, Replay, ReplayCounts
 from shadow_agent.replay.reply import ReplyReader
 from shadow_agent.replay.sockets import Endpoint
 from shadow_agent.replay.timeline import Timeline
+from shadow_agent.replay.waiting import Chosen
 from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
 
 __all__ = ["PoolLimits", "ShadowPool"]
@@ -109,9 +110,7 @@ class ShadowPool(Dialer):
                 break
             connection.close()
 
-    def refuse_waiting(
-        self, reason: Refused, chosen: Callable[[Exchange], bool] | None = None
-    ) -> None:
+    def refuse_waiting(self, reason: Refused, chosen: Chosen | None = None) -> None:
         """Policy changed its mind: what has not gone out, or what is chosen of it, does not."""
         for connection in self._connections():
             connection.refuse_waiting(reason, chosen)

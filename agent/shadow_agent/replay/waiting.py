@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.policy.outgoing import Ready
@@ -16,6 +16,8 @@ from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
 
 if TYPE_CHECKING:
     from shadow_agent.replay.pool import ShadowPool
+
+Chosen: TypeAlias = Callable[[Exchange], bool]
 
 # Enum members as module names: a look-up on the class costs 60 ns, and there are many.
 _QUEUED: Final = Phase.QUEUED
@@ -105,7 +107,7 @@ class Waiting:
         self._pool.sent(replay)
         self._pool.broken(replay, Uncomparable.REQUEST_INCOMPLETE)
 
-    def refuse(self, reason: Refused, chosen: Callable[[Exchange], bool] | None = None) -> None:
+    def refuse(self, reason: Refused, chosen: Chosen | None = None) -> None:
         """Policy changed its mind: what has not gone out, or what is chosen of it, does not."""
         kept: deque[Replay] = deque()
         for replay in self._queue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from shadow_agent.calls.effects import MAX_ROWS, Effects, side_effects
@@ -66,6 +67,16 @@ def test_rows_are_bounded() -> None:
     rows = effects.rows()
     assert len(rows) <= MAX_ROWS + 1
     assert sum(row["count"] for row in rows) == effects.calls == 2 * MAX_ROWS
+
+
+def test_a_dump_loads() -> None:
+    """As another process has it."""
+    refused = {"event": "refused", "protocol": "tcp", "address": "10.0.0.1", "port": 80}
+    effects = _effects(_call(), _call(), refused)
+    again = Effects.load(json.loads(json.dumps(effects.dump())))
+    assert again.rows() == effects.rows()
+    assert again.places(refused=True) == effects.places(refused=True) == {("10.0.0.1", 80)}
+    assert again.calls == 3
 
 
 def test_odd_records_are_survived() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from shadow_agent.cli.main import main
 from shadow_agent.config import Config, SessionKey, SessionKind, ShadowUrl
+from shadow_agent.config.egress import Egress
 from shadow_agent.config.keys import KEYS
 
 
@@ -19,7 +20,9 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
         f"--loader libbpf --json --allow-same-interface --require-shadow --mechanism clsact "
         f"--user nobody --runtime-dir {tmp_path} --session cookie:sid --production-build a "
         f"--shadow-build b --debug --isolate --isolate-address 10.0.0.77/24 "
-        f"--isolate-gateway 10.0.0.1 --notrack off --seccomp require --dry-run --unguarded"
+        f"--isolate-gateway 10.0.0.1 --notrack off --seccomp require --dry-run --unguarded "
+        f"--guard 10.0.0.9:7077 --guard-key {tmp_path}/key "
+        f"--guard-calls {tmp_path}/calls --observe-egress eth0:80"
     ).split()
     assert {one.removeprefix("--") for one in arguments if one.startswith("--")} == KEYS.keys() - {
         "speed"
@@ -39,6 +42,10 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
             workers=2,
             data_dir=tmp_path / "data",
             metrics=("127.0.0.1", 9464),
+            guard=("10.0.0.9", 7077),
+            guard_key=tmp_path / "key",
+            guard_calls=tmp_path / "calls",
+            observe_egress=Egress("eth0", (80,)),
             loader="libbpf",
             json=True,
             allow_same_interface=True,

@@ -19,7 +19,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         found.append(plan)
         return 7
 
-    monkeypatch.setattr("shadow_agent.cli.guard.run", run)
+    monkeypatch.setattr("shadow_agent.guard.run.run", run)
     return found
 
 

@@ -19,6 +19,7 @@ COMMANDS = [
     ["ctl", "sample"],
     ["detach"],
     ["doctor"],
+    ["guard"],
     ["read"],
     ["replay"],
     ["status"],

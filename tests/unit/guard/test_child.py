@@ -1,47 +1,9 @@
-"""The guard's children: unprivileged, replaced when they die."""
+"""What the guard's children say."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import signal
-import socket
-from pathlib import Path
-
-from shadow_agent.guard.child import Child, Stats, read_stats, refusal_line
+from shadow_agent.guard.child import Stats, read_stats, refusal_line
 from shadow_agent.kernel.guard import Hook, Refusal
-from tests.unit.isolated import needs_root
-
-NOBODY = pwd.getpwnam("nobody")
-
-
-def _echo(channel: socket.socket) -> None:
-    while packet := channel.recv(100):
-        channel.send(packet + str(len(list(Path("/proc/self/fd").iterdir()))).encode())
-
-
-@needs_root
-def test_a_child_is_unprivileged_and_replaced() -> None:
-    """It has nothing open but its channel, and another takes its place."""
-    child = Child("guard-test", NOBODY, set(), _echo)
-    try:
-        child.say(b"a")
-        child.channel.setblocking(True)
-        assert child.heard() == b"a5"  # the three, the channel, the folder itself
-        status = Path(f"/proc/{child.pid}/status").read_text()
-        assert f"Uid:\t{NOBODY.pw_uid}" in status
-        assert "CapEff:\t0000000000000000" in status
-        before = child.pid
-        os.kill(before, signal.SIGKILL)
-        os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
-        child.say(b"lost")
-        assert child.heard() == b""
-        assert child.revive()
-        assert child.pid != before
-        assert not child.revive()
-    finally:
-        child.close()
-    child.close()
 
 
 def test_a_refusal_as_a_line() -> None:

@@ -1,0 +1,61 @@
+"""Who watches side effects, and what the summary has of it."""
+
+from __future__ import annotations
+
+import pwd
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shadow_agent.calls.effects import Effects
+from shadow_agent.config import Config, ShadowUrl
+from shadow_agent.daemon.effects import SideEffects
+from shadow_agent.replay.sockets import Endpoint
+from tests.unit.isolated import needs_root
+
+NOBODY = pwd.getpwnam("nobody")
+SHADOW = Endpoint(
+    family=socket.AF_INET, address=("10.0.0.9", 80), key=b"\0" * 16, port=80, interface="lo"
+)
+
+
+def _made(**more: Any) -> SideEffects:
+    config = Config(
+        interfaces=("lo",), ports=(80,), shadow=ShadowUrl("10.0.0.9", 80), target="x", **more
+    )
+    with ExitStack() as stack:
+        return SideEffects(config, SHADOW, NOBODY, stack)
+
+
+def test_nobody_watches() -> None:
+    """Then nothing is said, rather than that there were none."""
+    assert _made().finish() == {"guard": None, "side_effects": None}
+
+
+@needs_root
+def test_a_file_of_calls(tmp_path: Path) -> None:
+    """The shadow's side alone is no comparison."""
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(orjson.dumps({"event": "call", "protocol": "http", "host": "a", "port": 80}))
+    found = _made(guard_calls=path).finish()["side_effects"]
+    assert [row["host"] for row in found["shadow"]] == ["a"]
+    assert (found["production"], found["only_shadow"], found["notes"]) == (None, None, [])
+
+
+@needs_root
+def test_what_went_wrong_is_a_note(tmp_path: Path) -> None:
+    """A file that is not there, a process that died: null, and why."""
+    made = _made(guard_calls=tmp_path / "none")
+
+    class Dead:
+        def finish(self) -> tuple[Effects | None, dict[str, Any]]:
+            return None, {}
+
+    made._egress = Dead()  # type: ignore[assignment]
+    found = made.finish()["side_effects"]
+    assert (found["production"], found["shadow"]) == (None, None)
+    assert "died" in found["notes"][0]
+    assert "No such file" in found["notes"][1]
