@@ -125,7 +125,9 @@ def _run(
             size = packets.recv_into(buffer)
             observer.packet(bytes(buffer[:size]), time.monotonic_ns())
         elif channel in ready:
-            # everything that was sent before we were asked has been read
+            # Everything that was sent before we were asked has been read. The question is taken
+            # off: who ends with one unread resets the channel, and the answer is lost.
+            channel.recv(64)
             break
         if now >= next_expire:
             next_expire = now + _EXPIRE_S
