@@ -14,7 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PATCHES = Path(__file__).parent
 TIMEOUT_S = 180.0
-OBJECT = Path("agent/shadow_agent/kernel/objects/tap.bpf.o")
+OBJECTS = tuple(
+    Path(f"agent/shadow_agent/kernel/objects/{name}.bpf.o") for name in ("tap", "guard")
+)
 
 
 class Fate(Enum):
@@ -60,8 +62,9 @@ def copy_tree(folder: Path) -> None:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    (folder / OBJECT).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(ROOT / OBJECT, folder / OBJECT)
+    for one in OBJECTS:
+        (folder / one).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / one, folder / one)
     (folder / ".venv").symlink_to(ROOT / ".venv")
 
 
@@ -93,9 +96,10 @@ def run_test(folder: Path, test: str) -> bool:
 
 
 def build(folder: Path) -> bool:
-    """Compile the tap of this tree."""
-    command = [".venv/bin/python", "hatch_build.py", str(OBJECT)]
-    return subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode == 0
+    """Compile the programs of this tree."""
+    commands = [[".venv/bin/python", "hatch_build.py", str(one)] for one in OBJECTS]
+    done = [subprocess.run(one, cwd=folder, check=False, capture_output=True) for one in commands]
+    return not any(one.returncode for one in done)
 
 
 def try_mutant(mutant: Mutant, green: dict[str, bool]) -> Fate:

@@ -13,6 +13,7 @@ from rich.text import Text
 from shadow_agent.telemetry.by_rule import rules_table
 from shadow_agent.telemetry.ledger import Ledger, blind, left_out, losses, meaning, wanted
 from shadow_agent.telemetry.reasons import Outcome
+from shadow_agent.telemetry.side_effects import render_side_effects
 from shadow_agent.telemetry.terminal import (
     count,
     duration,
@@ -44,6 +45,7 @@ def render_summary(summary: Mapping[str, Any]) -> RenderableType:
         _answers(summary, ledger),
         _endpoints(summary["endpoints"]),
         rules_table(summary["rules"]),
+        render_side_effects(summary),
         _names("Lost: this lowers coverage", losses(ledger)),
         _names("Left out: by rule, by choice, or not HTTP", left_out(ledger)),
         _footer(summary),
