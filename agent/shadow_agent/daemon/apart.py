@@ -91,11 +91,12 @@ class Child:
         return True
 
     def close(self) -> None:
-        """End it."""
+        """End it; harmless when repeated."""
         self.channel.close()
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        pid, self.pid = self.pid, 0
+        if pid:  # not twice: its number may be another's by then
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def send_long(channel: socket.socket, message: bytes) -> None:

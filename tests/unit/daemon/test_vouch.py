@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pwd
 import socket
 import threading
@@ -52,7 +53,8 @@ class Played:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            with connection:
+            # the watch may be ended in the middle of a question
+            with connection, contextlib.suppress(OSError, EOFError):
                 self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
