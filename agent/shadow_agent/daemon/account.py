@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from shadow_agent.daemon.books import Books, packets_of
+from shadow_agent.daemon.effects import SideEffects
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.spending import Spending
@@ -25,8 +26,9 @@ class Account:
     """Reads the tap's counters, the rings and the workers' reports; changes nothing of them."""
 
     def __init__(
-        self, run: Run, tap: Tap, books: Books, fleet: Fleet, places: Places, spending: Spending
-    ) -> None:
+        self, run: Run, tap: Tap, books: Books, fleet: Fleet, places: Places, spending: Spending,
+        effects: SideEffects,
+    ) -> None:  # fmt: skip
         """For a run that begins now."""
         self.run = run
         self.alerts: list[str] = []
@@ -35,6 +37,7 @@ class Account:
         self._fleet = fleet
         self._places = places
         self._spending = spending
+        self._effects = effects
         self._began = time.monotonic()
         self._spent = cost_of(os.getpid(), ()).cpu_s  # on loading, which is no cost of mirroring
 
@@ -76,6 +79,7 @@ class Account:
         state = self._tap.control.state()
         return {
             **self.summary(),
+            **self._effects.status(),
             "pid": os.getpid(),
             "workers": self._fleet.pids,
             "sample": state.sample,

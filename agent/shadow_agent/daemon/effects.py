@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -47,10 +48,15 @@ class SideEffects:
         self.vouch.obey(dial, say)
         return [self.vouch]
 
+    def status(self) -> dict[str, Any]:
+        """What ``status`` says meanwhile: calls are compared at the end."""
+        return {"guard": self._guard(), "side_effects": None}
+
     def finish(self) -> dict[str, Any]:
         """The summary's ``guard`` and ``side_effects``; null where nobody watched. Once."""
         if self.vouch is None and self._egress is None and self._file is None:
             return {"guard": None, "side_effects": None}
+        guard = self._guard()  # as it was when the run ended: what follows takes its time
         notes: list[str] = []
         production: Effects | None = None
         losses: dict[str, Any] | None = None
@@ -63,7 +69,7 @@ class SideEffects:
             "production_losses": losses,
             "notes": notes,
         }
-        return {"guard": self._guard(), "side_effects": found}
+        return {"guard": guard, "side_effects": found}
 
     def _shadow(self, notes: list[str]) -> Effects | None:
         try:
@@ -85,6 +91,6 @@ class SideEffects:
         guarded = self.vouch.guarded
         return {
             "where": self._where,
-            "vouched": guarded is not None,
+            "vouched": self.vouch.fresh(time.monotonic()),
             "said": None if guarded is None else asdict(guarded),
         }

@@ -120,7 +120,7 @@ def assemble(
         unguarded=config.unguarded,
         dry_run=config.dry_run,
     )
-    account = Account(run, tap, books, fleet, places, spending)
+    account = Account(run, tap, books, fleet, places, spending, effects)
     dial = Dial(tap.control, config.sample)
     audit = AuditTrail(config.data_dir, config.target, voice.say)
     dial.on_change.append(audit.turned)

@@ -32,6 +32,7 @@ def _made(**more: Any) -> SideEffects:
 
 def test_nobody_watches() -> None:
     """Then nothing is said, rather than that there were none."""
+    assert _made().status() == {"guard": None, "side_effects": None}
     assert _made().finish() == {"guard": None, "side_effects": None}
 
 

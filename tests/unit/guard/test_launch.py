@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,18 +85,23 @@ def test_it_cannot_leave_its_cgroup(cgroup: Cgroup) -> None:
     assert said == "Permission denied\n"
 
 
-def test_brokers_are_covered(cgroup: Cgroup, tmp_path: Path) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that everybody may enter; pytest closes its own to others, at any time."""
+    with tempfile.TemporaryDirectory(prefix="shadow-agent-launch-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_brokers_are_covered(cgroup: Cgroup, open_folder: Path) -> None:
     """Who resolves names or starts programs for others is not there; other sockets are."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    broker, other = tmp_path / "broker", tmp_path / "other"
+    broker, other = open_folder / "broker", open_folder / "other"
     with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
         for listener, path in ((one, broker), (two, other)):
             listener.bind(str(path))
             listener.listen()
             path.chmod(0o777)
-        assert launch.brokers((broker, tmp_path / "none", tmp_path)) == (broker,)
+        assert launch.brokers((broker, open_folder / "none", open_folder)) == (broker,)
         said = _run(
             cgroup,
             "import socket\n"
