@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from shadow_agent.config import Limits
+from shadow_agent.config.budget import Budget
+from shadow_agent.policy.breaker import BreakerTerms
 from shadow_agent.telemetry.lines import LINES
+from shadow_agent.telemetry.reasons import Overload
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -73,6 +77,24 @@ def test_reference_lists_every_name_of_the_ledger() -> None:
         for reason in line.REASONS.get(field.name, [None])
     }
     assert [row for row in sorted(rows) if row not in text] == []
+
+
+def test_reference_lists_what_opens_the_breaker() -> None:
+    """In the words of the code."""
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    rows = [f"| `{cause}` | {cause.meaning} |" for cause in Overload]
+    assert [row for row in rows if row not in text] == []
+
+
+@pytest.mark.parametrize(("table", "made"), [("breaker", BreakerTerms), ("budget", Budget)])
+def test_operations_shows_every_key(table: str, made: type[BreakerTerms | Budget]) -> None:
+    """Of the budgets and the breaker, whose defaults it gives."""
+    text = (DOCS / "operations.md").read_text(encoding="utf-8")
+    shown = tomllib.loads(text.split(f"```toml\n[{table}]\n")[1].split("```")[0])
+    assert set(shown) == {one.name.replace("_", "-") for one in fields(made)}
+    if made is BreakerTerms:
+        terms = BreakerTerms(**{key.replace("-", "_"): value for key, value in shown.items()})
+        assert terms == BreakerTerms()
 
 
 def test_every_decision_is_listed() -> None:

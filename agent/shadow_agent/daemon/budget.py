@@ -7,12 +7,10 @@ for it: who does not get it soon, because the holder was stopped, refuses by tha
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import mmap
 import os
 import time
-from collections.abc import Iterator
 from typing import Final
 
 from shadow_agent.policy.budget import Budget, Spent, Terms, bury, words
@@ -63,13 +61,25 @@ class Purse:
 
     def take(self, cost: int) -> Refused | None:
         """Let one request begin, or say why not."""
-        with self._alone() as alone:
-            return self._budget.take(time.monotonic_ns(), cost) if alone else Refused.BUDGET_BUSY
+        if self._lock is None:
+            return self._budget.take(time.monotonic_ns(), cost)
+        if not _locked(self._lock):
+            return Refused.BUDGET_BUSY
+        try:
+            return self._budget.take(time.monotonic_ns(), cost)
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     def again(self) -> Refused | None:
         """Let it go out a second time, or say why not."""
-        with self._alone() as alone:
-            return self._budget.again(time.monotonic_ns()) if alone else Refused.BUDGET_BUSY
+        if self._lock is None:
+            return self._budget.again(time.monotonic_ns())
+        if not _locked(self._lock):
+            return Refused.BUDGET_BUSY
+        try:
+            return self._budget.again(time.monotonic_ns())
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     def end(self) -> None:
         """One that was taken is over."""
@@ -78,20 +88,6 @@ class Purse:
     def give_back(self, cost: int) -> None:
         """One that was taken was not sent after all."""
         self._budget.give_back(cost)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Whether nobody else takes meanwhile."""
-        if self._lock is None:
-            yield True
-            return
-        if not _locked(self._lock):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
 
 def _locked(fd: int) -> bool:

@@ -109,6 +109,7 @@ class Breaker:
         "_terms",
         "_ticket",
         "causes",
+        "closed",
         "good_probes",
         "past_open_s",
         "state",
@@ -119,6 +120,7 @@ class Breaker:
         self._terms = terms
         self._probe_s = probe_s
         self.state = BreakerState.CLOSED
+        self.closed = True  # requests go out; looked at for each of them
         self.causes: dict[Overload, int] = {}  # how often it opened, by cause
         self.past_open_s = 0.0  # between leaving CLOSED and being back there
         self.good_probes = 0
@@ -135,11 +137,6 @@ class Breaker:
         self._answered = 0  # since the last look
         self._looked_at = 0.0
 
-    @property
-    def closed(self) -> bool:
-        """Requests go out."""
-        return self.state is BreakerState.CLOSED
-
     def open_s(self, now: float) -> float:
         """Seconds in which it was not closed, so far."""
         return self.past_open_s + (0.0 if self.closed else max(now - self._opened_at, 0.0))
@@ -151,7 +148,7 @@ class Breaker:
 
         A shadow that is never asked anything safe is probed by what there is, after a while.
         """
-        if self.state is BreakerState.CLOSED:
+        if self.closed:
             return True
         self.tick(now)
         if self.state is BreakerState.OPEN or self._probing:
@@ -160,7 +157,7 @@ class Breaker:
 
     def enter(self, now: float) -> int:
         """It goes: the ticket by which its end is told. ``lets`` has just said so."""
-        if self.state is not BreakerState.CLOSED:
+        if not self.closed:
             self._ticket += 1
             self._probing = True
             self._probe_by = now + self._probe_s
@@ -172,7 +169,7 @@ class Breaker:
         """What it says of the shadow; True when that opened the breaker, or kept it open."""
         if ticket != self._ticket:
             return False
-        if self.state is BreakerState.CLOSED:
+        if self.closed:
             self._answered += 1
             return self._sign(cause, now)
         if not self._probing:
@@ -246,6 +243,7 @@ class Breaker:
 
     def _go(self, state: BreakerState, now: float) -> None:
         self.state, self._since = state, now
+        self.closed = state is BreakerState.CLOSED
         self._signs.clear()
         self._ticket += 1
         self._probing = False

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TELLING: Final = frozenset({Shed.QUEUE_FULL, Shed.AGE, Shed.BACKLOG_BYTES})
 _AWAY: Final = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.TIMEOUT_CONNECT})
 _LATE: Final = frozenset({Outcome.TIMEOUT_FIRST_BYTE, Outcome.TIMEOUT_WHOLE})
-_BUSY_STATUSES: Final = frozenset({429, 503})
+_BUSY: Final = (429, 503)
 _ANSWERED: Final = Outcome.ANSWERED
 
 
@@ -62,7 +62,7 @@ class Admission:
     def admit(self, replay: Replay, now: float) -> Refused | Shed | None:
         """Why it may not go out, or None: then it has to, or be told of as ``dropped``."""
         breaker, purse = self.breaker, self._purse
-        if breaker is not None and not breaker.lets(now, safe=_safe(replay)):
+        if breaker is not None and not breaker.closed and not _lets(breaker, replay, now):
             return Shed.BREAKER
         if purse is not None:
             refused = purse.take(replay.cost)
@@ -89,9 +89,17 @@ class Admission:
         breaker = self.breaker
         if breaker is None:
             return
-        if says_nothing(replay):
+        reply = replay.reply
+        # As nearly all end; and enums are slow to hash.
+        well = reply is not None and reply.outcome is _ANSWERED and reply.status not in _BUSY
+        if replay.broken is None and well:
+            cause = None  # whatever it says
+        elif says_nothing(replay):
             breaker.forget(replay.ticket)
-        elif breaker.ended(replay.ticket, overload(replay), now):
+            return
+        else:
+            cause = overload(replay)
+        if breaker.ended(replay.ticket, cause, now):
             self.on_open()
 
     def dropped(self, replay: Replay) -> None:
@@ -136,7 +144,7 @@ def overload(replay: Replay) -> Overload | None:
     if outcome in _LATE:
         return Overload.TIMEOUT
     head = reply.head
-    if outcome is not _ANSWERED or head is None or head.status not in _BUSY_STATUSES:
+    if outcome is not _ANSWERED or head is None or head.status not in _BUSY:
         return None
     production = replay.exchange.response
     if production is not None and production.status == head.status:
@@ -153,5 +161,5 @@ def says_nothing(replay: Replay) -> bool:
     return late and not replay.production_ended
 
 
-def _safe(replay: Replay) -> bool:
-    return replay.exchange.method in SAFE_METHODS
+def _lets(breaker: Breaker, replay: Replay, now: float) -> bool:
+    return breaker.lets(now, safe=replay.exchange.method in SAFE_METHODS)
