@@ -72,17 +72,25 @@ def test_many_at_once_never_overdraw() -> None:
     """Four processes that take as fast as they can get what there is, and a rate holds."""
     begin = time.monotonic_ns()
     with paged(Terms(requests=4000), 4) as page, paged(Terms(bucket=Bucket.of(500, 10)), 4) as slow:
+        ours, theirs = os.pipe()
 
         def grab(worker: int) -> int:
             purse, rated = page.purse(worker), slow.purse(worker)
-            while purse.take(0) is not Refused.REQUEST_LIMIT:
-                rated.take(0)
+            got = [0, 0]
+            while (refused := purse.take(0)) is not Refused.REQUEST_LIMIT:
+                got[0] += refused is None
+                got[1] += rated.take(0) is None
+            os.write(theirs, f"{got[0]} {got[1]}\n".encode())
             return 0
 
         pids = [child(lambda worker=worker: grab(worker)) for worker in range(4)]  # type: ignore[misc]
         assert [code_of(pid) for pid in pids] == [0] * 4
         took = (time.monotonic_ns() - begin) / NS
-        assert page.spent().requests == 4000
+        os.close(theirs)
+        with open(ours, "rb") as said:
+            got = [[int(n) for n in line.split()] for line in said]
+        assert sum(one for one, _ in got) == page.spent().requests == 4000
+        assert sum(one for _, one in got) == slow.spent().requests
         assert 10 <= slow.spent().requests <= 500 * took + 10
 
 
