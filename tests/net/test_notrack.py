@@ -1,4 +1,4 @@
-"""Connections to the shadow stay out of production's conntrack table, and nothing is left behind."""
+"""Connections to the shadow stay out of production's conntrack table; nothing is left behind."""
 
 from __future__ import annotations
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any, Final
 
 from shadow_agent.config import ShadowUrl, check_data_dir, endpoint, unprivileged_user
+from shadow_agent.daemon.isolation import Isolation
 from shadow_agent.daemon.seccomp import open_sandbox
-from shadow_agent.errors import UsageError
+from shadow_agent.errors import HostError, UsageError
 from shadow_agent.kernel import conntrack, features, netlink
 from shadow_agent.kernel.features import Finding
+from shadow_agent.kernel.macvlan import mac_of
 from shadow_agent.kernel.offloads import offloads
 
 _CONNECT_S: Final = 1.0
+_IN_NAMESPACE: Final = "run as root in the right namespace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,9 @@ class Wanted:
     allow_same_interface: bool = False
     data_dir: Path = field(default=Path("/var/lib/shadow-agent"))
     user: str | None = None
+    isolate: bool = False
+    isolate_address: IPv4Interface | IPv6Interface | None = None
+    isolate_gateway: IPv4Address | IPv6Address | None = None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Wanted:
@@ -63,7 +70,7 @@ def interface(name: str) -> list[Finding]:
     try:
         found = netlink.interface(name)
     except OSError as error:
-        return [Finding(title, False, f"{error.strerror}", "run as root in the right namespace")]
+        return [Finding(title, False, f"{error.strerror}", _IN_NAMESPACE)]
     if found is None:
         return [Finding(title, False, "no such interface", "`ip link` lists their names")]
     kind = "loopback" if found.is_loopback else "layer 3" if found.is_l3 else "layer 2"
@@ -115,6 +122,8 @@ def shadow(wanted: Wanted, url: ShadowUrl) -> list[Finding]:
             )
         ]
     family, _, _, _, address = entries[0]
+    if wanted.isolate and wanted.isolate_address is not None:
+        return _isolated(wanted, wanted.isolate_address, url, family, address)
     route = shadow_route(wanted, str(address[0]), url.port)
     if route.ok is False:
         return [route]
@@ -131,7 +140,7 @@ def shadow_route(wanted: Wanted, address: str, port: int) -> Finding:
     except LookupError as error:
         return Finding(name, False, f"{error}", "correct --shadow-iface")
     except OSError as error:
-        return Finding(name, False, f"{error.strerror}", "run as root in the right namespace")
+        return Finding(name, False, f"{error.strerror}", _IN_NAMESPACE)
     if route is None:
         what = f"no route to {address}{f' by {by}' if by else ''}"
         return Finding(name, False, what, f"ip route add {address} dev {by or 'IFACE'}")
@@ -147,6 +156,48 @@ def shadow_route(wanted: Wanted, address: str, port: int) -> Finding:
         fix = "give another with --shadow-iface, or allow it with --allow-same-interface"
         return Finding(name, False, what, fix)
     return Finding(name, True, detail)
+
+
+def _isolated(
+    wanted: Wanted,
+    own: IPv4Interface | IPv6Interface,
+    url: ShadowUrl,
+    family: int,
+    address: tuple[Any, ...],
+) -> list[Finding]:
+    """Tried from such a namespace, which ends with the try."""
+    route = None if wanted.shadow_interface else netlink.route_to(str(address[0]))
+    by = wanted.shadow_interface or (route.interface if route else "")
+    try:
+        parent = netlink.interface(by) if by else None
+        if parent is None:
+            return [Finding("isolation", False, f"no interface {by}", "give --shadow-iface")]
+        isolation = Isolation(parent, own, wanted.isolate_gateway)
+    except HostError as error:
+        return [Finding("isolation", False, error.what, error.fix)]
+    except OSError as error:
+        return [Finding("isolation", False, f"{error.strerror}", _IN_NAMESPACE)]
+    try:
+        inside = isolation.interface().name
+        found = isolation.call(_reachable, family, address, url, inside)
+    finally:
+        isolation.close()
+    if found.ok is not True:
+        found = replace(
+            found,
+            fix=f"{found.fix}; the address must be free, and the network must let "
+            f"{mac_of(own)} through (clouds often do not)",
+        )
+    return [Finding("isolation", True, str(isolation)), _forwarding(by), found]
+
+
+def _forwarding(name: str) -> Finding:
+    """Beside the macvlan the host itself may still stand between the two sides."""
+    title = f"forwarding {name}"
+    if not netlink.forwards(name):
+        return Finding(title, True, "off")
+    fix = f"take this host's addresses off {name}: --isolate needs none"
+    return Finding(title, None, "this host forwards what the shadow's side sends to it", fix)
 
 
 def _reachable(

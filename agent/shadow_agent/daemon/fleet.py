@@ -10,11 +10,12 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NoReturn
 
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.channel import ChildChannel
 from shadow_agent.daemon.claims import ClaimPage
+from shadow_agent.daemon.isolation import fork_here
 from shadow_agent.daemon.settings import WorkerSettings
 from shadow_agent.daemon.worker import run_worker
 from shadow_agent.kernel.tap import Tap
@@ -45,14 +46,19 @@ class _Seat:
 
 
 class Fleet:
-    """One worker per shard. Forks from the supervisor, which has no threads."""
+    """One worker per shard. Forks from the supervisor, whose one thread beside waits meanwhile."""
 
     def __init__(
         self, tap: Tap, settings: WorkerSettings, selector: selectors.BaseSelector, books: Books,
         say: Callable[[str], None], alert: Callable[[str], None],
         on_death: Callable[[int], None] = lambda _: None,
+        fork: Callable[[Callable[[], NoReturn]], int] = fork_here,
     ) -> None:  # fmt: skip
-        """``settings`` are shard 0's; nobody is started yet. ``on_death`` gets a dead's shard."""
+        """``settings`` are shard 0's; nobody is started yet.
+
+        ``on_death`` gets a dead's shard; ``fork`` decides where workers live.
+        """
+        self._fork_child = fork
         self._alert = alert
         self._tap = tap
         self._settings = settings
@@ -123,8 +129,8 @@ class Fleet:
         ours, theirs = socket.socketpair()
         parent = os.getpid()
         seat.claims.reset()
-        pid = os.fork()
-        if pid == 0:
+
+        def child() -> NoReturn:
             ours.close()
             if not theirs.recv(1):
                 os._exit(1)
@@ -136,6 +142,8 @@ class Fleet:
                 seat.claims,
                 parent,
             )
+
+        pid = self._fork_child(child)
         theirs.close()
         self.memory.open(pid)
         ours.send(b"g")  # it may drop its privileges now

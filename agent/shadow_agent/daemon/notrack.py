@@ -23,6 +23,8 @@ class Notrack:
             self._table = None
 
     def _decide(self, target: str, plan: Plan) -> str:
+        if plan.isolation is not None:
+            return "not needed (a namespace of its own)"
         if conntrack.usage() is None:
             return "off (conntrack is not loaded)"
         if trouble_with(plan.endpoint) is not None:

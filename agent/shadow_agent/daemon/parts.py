@@ -18,13 +18,12 @@ from shadow_agent.daemon.effects import SideEffects
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.gate import make_gate
 from shadow_agent.daemon.metrics import MetricsChild
-from shadow_agent.daemon.notrack import Notrack
 from shadow_agent.daemon.operator import Operator
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.process import allow_files
+from shadow_agent.daemon.protection import Protection
 from shadow_agent.daemon.rundir import RunFolder
-from shadow_agent.daemon.seccomp import open_sandbox
 from shadow_agent.daemon.settings import (
     budget_page,
     spending_patience_s,
@@ -69,6 +68,7 @@ class Parts:
     dial: Dial
     operator: Operator
     audit: AuditTrail
+    protection: Protection
     spending: Spending
     effects: SideEffects
     metrics: MetricsChild | None
@@ -88,9 +88,9 @@ def assemble(
     tap = _load(config, plan)
     stack.callback(tap.close)
     books = Books(config.workers)
-    sandbox = open_sandbox(config.seccomp)
-    if not sandbox.on and config.seccomp != "off":
-        voice.say(f"system calls of workers are not filtered: seccomp {sandbox.state}")
+    protection = Protection(config, plan)
+    stack.callback(protection.close)
+    sandbox = protection.sandbox
     metrics = None if config.metrics is None else MetricsChild(config.metrics, user, sandbox)
     if metrics is not None:
         stack.callback(metrics.close)
@@ -99,10 +99,10 @@ def assemble(
         stack.callback(budget.close)
     spending = Spending(budget, spending_patience_s(config), voice.say)
     settings = worker_settings(config, plan, user, budget, sandbox, folder.run_id)
-    fleet = Fleet(tap, settings, selector, books, voice.say, voice.alert, spending.bury)
+    fleet = Fleet(
+        tap, settings, selector, books, voice.say, voice.alert, spending.bury, protection.fork
+    )
     stack.callback(fleet.stop)
-    notrack = Notrack(config.target, plan, config.notrack)
-    stack.callback(notrack.close)
     control = ControlServer(config.runtime_dir / f"{config.target}.sock", selector, handler)
     stack.callback(control.close)
     places = Places(tap, plan.places, selector, voice.say)
@@ -115,7 +115,6 @@ def assemble(
         builds={"production": config.production_build, "shadow": config.shadow_build},
         epoch=1,
         loader=str(tap.loader),
-        isolation={"seccomp": sandbox.state, "notrack": notrack.state},
         rules=tuple((rule.name, str(rule.action)) for rule in config.rules),
         unguarded=config.unguarded,
         dry_run=config.dry_run,
@@ -140,6 +139,7 @@ def assemble(
         dial=dial,
         operator=Operator(account, dial, folder, voice.note),
         audit=audit,
+        protection=protection,
         spending=spending,
         effects=effects,
         metrics=metrics,

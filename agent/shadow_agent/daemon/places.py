@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shadow_agent.errors import HostError
-from shadow_agent.kernel import netlink
 from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.tap import Facing, Place, Tap
 from shadow_agent.kernel.watch import LinkWatch
@@ -106,7 +105,7 @@ class Places:
         self._changed_at = None
         for watched in self._watched:
             name = watched.place.interface.name
-            found = netlink.interface(name)
+            found = watched.place.find()
             if found is not None and found.index == watched.place.interface.index:
                 if watched.gone_at is None:
                     continue

@@ -18,7 +18,6 @@ from rich.console import Console
 
 from shadow_agent.config import Config, as_dict
 from shadow_agent.daemon.audit import Actor
-from shadow_agent.daemon.capabilities import keep_what_attach_needs
 from shadow_agent.daemon.control import Answer
 from shadow_agent.daemon.ending import Ending
 from shadow_agent.daemon.log import open_log
@@ -49,6 +48,8 @@ def run(config: Config) -> ExitCode:
         raise HostError(able.detail, able.fix)
     plan = make_plan(config)
     with ExitStack() as stack:
+        if plan.isolation is not None:
+            stack.callback(plan.isolation.close)
         stack.enter_context(claim(config, plan.places))
         folder = RunFolder.create(config)
         return Supervisor(config, plan, folder, stack).run()
@@ -73,11 +74,13 @@ class Supervisor:
         self._account = parts.account
         self._operator = parts.operator
         self._audit = parts.audit
+        self._protection = parts.protection
         self._spending = parts.spending
         self._effects = parts.effects
         self._metrics = parts.metrics
         self._watches = parts.watches
-        for warning in (*plan.warnings, *warnings_of(config, guarded=config.guard is not None)):
+        writes = warnings_of(config, guarded=config.guard is not None)
+        for warning in (*plan.warnings, *writes, *parts.protection.warnings):
             self.say(warning)
 
     def run(self) -> ExitCode:
@@ -85,15 +88,14 @@ class Supervisor:
         self._ending.catch_signals(self._selector)
         self._audit.begin({"run": self._folder.run_id, "config": as_dict(self._config)})
         # before anybody is forked: what works now works as well for those that come later
-        kept = keep_what_attach_needs((self._folder.path, self._config.runtime_dir))
+        config = self._config
+        self._protection.shed((self._folder.path, config.data_dir, config.runtime_dir))
         self._fleet.start()
         self._tap.control.renew_lease(time.monotonic_ns())
         self._places.attach_all()
         account = self._account
         account.run = replace(
-            account.run,
-            attached=self._tap.mechanisms,
-            isolation={**account.run.isolation, "capabilities": ", ".join(kept)},
+            account.run, attached=self._tap.mechanisms, isolation=self._protection.states
         )
         self.note(self._folder.write_run(account.run))
         self.say(

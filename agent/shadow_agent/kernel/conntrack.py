@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from shadow_agent.kernel.features import Finding
 from shadow_agent.kernel.nftables import NotrackTable, Untracked
@@ -19,7 +20,8 @@ _NEARLY_FULL: Final = 0.8
 _UNOWNED: Final = 255  # no errno
 
 
-class Usage(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Usage:
     """Entries now, and at most."""
 
     count: int

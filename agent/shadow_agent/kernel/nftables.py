@@ -195,8 +195,8 @@ def _batch(sock: socket.socket, family: int, messages: list[tuple[int, bytes]], 
         # an error is always answered; success only where it is asked for
         acknowledge = _ACK if sequence == last else 0
         exclusive = _EXCL if kind == _NEW_TABLE and flags else 0
-        kind |= _SUBSYSTEM << 8
-        sent.append(_message(kind, flags | exclusive | acknowledge, family, body, sequence))
+        number = _SUBSYSTEM << 8 | kind
+        sent.append(_message(number, flags | exclusive | acknowledge, family, body, sequence))
     sent.append(_message(_BATCH_END, 0, 0, b"", last + 1))
     sock.send(b"".join(sent))
     for kind, sequence, body in _replies(sock):

@@ -7,11 +7,11 @@ import os
 import resource
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from shadow_agent.kernel import bpf
 from shadow_agent.kernel.attach import Attachment, Hook, Mechanism, attach
@@ -19,9 +19,12 @@ from shadow_agent.kernel.control import ControlPage
 from shadow_agent.kernel.counters import KernelCounters
 from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.load import load
-from shadow_agent.kernel.netlink import Interface
+from shadow_agent.kernel.netlink import Interface, interface
 from shadow_agent.kernel.program import LoadedTap, Loader
 from shadow_agent.kernel.ring import RingView
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # The agent heartbeats four times a second; older than this it is dead or hangs.
 LEASE_MAX_NS: Final = 2_000_000_000
@@ -38,6 +41,18 @@ class Facing(StrEnum):
     SERVICE = "service"  # requests go out by it: the host's end of a container
 
 
+class Room(Protocol):
+    """A network namespace that is not ours, with one interface that matters."""
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it inside; its result or its exception."""
+        ...
+
+    def find(self) -> Interface | None:
+        """The interface as it is now; None while it is away."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """An interface and what it is tapped for."""
@@ -45,6 +60,32 @@ class Place:
     interface: Interface
     role: Role
     facing: Facing = Facing.CLIENTS
+    room: Room | None = None  # where the interface is, unless here
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it where the interface is."""
+        if self.room is None:
+            return function(*args, **kwargs)
+        return self.room.call(function, *args, **kwargs)
+
+    def find(self) -> Interface | None:
+        """The interface of this name as it is now; None while it is away. Raises OSError."""
+        return interface(self.interface.name) if self.room is None else self.room.find()
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """An attachment that is closed where it was made."""
+
+    inner: Attachment
+    place: Place
+
+    @property
+    def mechanism(self) -> Mechanism:
+        return self.inner.mechanism
+
+    def close(self) -> None:
+        self.place.call(self.inner.close)
 
 
 def programs_for(place: Place) -> dict[Hook, str]:
@@ -143,16 +184,16 @@ class Tap:
             # Answers first: a request that passes before its answer could be seen would be lost
             # (exchanges.unanswered.gap); an answer without its request is only unaligned.
             for hook, name in sorted(programs, key=lambda item: item[1].endswith("_ingress")):
-                done.append(
-                    attach(
-                        self._loaded.programs[name],
-                        place.interface.index,
-                        hook,
-                        self._settings.mechanism,
-                        self._settings.target,
-                        _PREFIX[place.role],
-                    )
+                attachment = place.call(
+                    attach,
+                    self._loaded.programs[name],
+                    place.interface.index,
+                    hook,
+                    self._settings.mechanism,
+                    self._settings.target,
+                    _PREFIX[place.role],
                 )
+                done.append(_Elsewhere(attachment, place))
         except BaseException:
             for attachment in done:
                 attachment.close()

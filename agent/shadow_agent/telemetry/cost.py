@@ -44,7 +44,7 @@ class Rollups:
 
 
 def cost_of(
-    supervisor: int, workers: Iterable[int], pss_of: Callable[[int], int] = Rollups().pss
+    supervisor: int, workers: Iterable[int], pss_of: Callable[[int], int] | None = None
 ) -> Cost:
     """Of the supervisor, its living workers and the children it has already waited for.
 
@@ -58,7 +58,7 @@ def cost_of(
             ticks += int(fields[_UTIME]) + int(fields[_STIME])
             if pid == supervisor:
                 ticks += int(fields[_CUTIME]) + int(fields[_CSTIME])
-            pss += pss_of(pid)
+            pss += (pss_of or Rollups().pss)(pid)
         except (OSError, IndexError, ValueError):
             continue  # it ended meanwhile
     return Cost(cpu_s=ticks / _TICKS, max_rss_bytes=pss)

@@ -30,7 +30,7 @@ def test_an_address(written: str) -> None:
 )
 def test_no_address(written: object) -> None:
     """A network, a broadcast address, or none at all."""
-    with pytest.raises(ValueError, match="write it as in|not a printable"):
+    with pytest.raises(ValueError, match=r"write it as in|not a printable"):
         isolation.own_address(written)
 
 

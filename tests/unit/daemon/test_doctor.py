@@ -3,6 +3,8 @@
 import socket
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_interface
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,49 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
     doctor.check(Wanted(interfaces=("lo",), data_dir=tmp_path))
     assert open_files() == before
     assert threading.active_count() == 1
+
+
+def test_isolated() -> None:
+    """Tried from a namespace on the shadow's interface; nothing of it stays."""
+
+    def look() -> list[Finding]:
+        two_interfaces()
+        wanted = Wanted(
+            shadow=ShadowUrl("10.9.0.9", 8081),
+            shadow_interface="back",
+            isolate=True,
+            isolate_address=ip_interface("10.9.0.77/24"),
+        )
+        return doctor.shadow(wanted, ShadowUrl("10.9.0.9", 8081))
+
+    found = isolated(look)
+    assert named(found, "isolation").detail.startswith("10.9.0.77/24 at 02:")
+    assert named(found, "shadow").ok is None
+    assert "clouds often do not" in named(found, "shadow").fix
+    assert named(found, "forwarding back").ok is True
+
+
+def test_what_cannot_be_isolated() -> None:
+    """Without an interface, or with one that has no macvlan."""
+
+    def look() -> list[Finding]:
+        two_interfaces()
+        url = ShadowUrl("10.9.0.9", 8081)
+        wanted = Wanted(isolate=True, isolate_address=ip_interface("10.9.0.77/24"))
+        return [
+            *doctor.shadow(replace(wanted, shadow_interface="nope"), url),
+            *doctor.shadow(replace(wanted, shadow_interface="lo"), url),
+        ]
+
+    nope, lo = isolated(look)
+    assert (nope.ok, lo.ok) == (False, False)
+    assert "no interface nope" in nope.detail
+    assert "a macvlan needs" in lo.fix
+
+
+def test_what_isolates() -> None:
+    """Filter, conntrack and nftables are asked for too."""
+    found = isolated(lambda: doctor.check(Wanted()))
+    assert named(found, "seccomp").detail == "on"
+    assert named(found, "notrack").ok is True
+    assert named(found, "conntrack").ok is True

@@ -9,6 +9,7 @@ import pytest
 from shadow_agent.daemon import notrack as module
 from shadow_agent.daemon.notrack import Notrack
 from shadow_agent.daemon.plan import Plan
+from shadow_agent.kernel import conntrack
 from shadow_agent.kernel.conntrack import Usage
 from tests.unit.replay.bed import at
 
@@ -48,7 +49,7 @@ def test_what_is_decided(
 ) -> None:
     """By conntrack's state, and by a connection before and after."""
     answers = iter(troubles)
-    monkeypatch.setattr(module.conntrack, "usage", lambda: usage)
+    monkeypatch.setattr(conntrack, "usage", lambda: usage)
     monkeypatch.setattr(module, "trouble_with", lambda _: next(answers))
     monkeypatch.setattr(module, "NotrackTable", Table)
     Table.made = []
@@ -69,7 +70,7 @@ def test_no_nftables(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(93, "nftables: Protocol not supported")
 
-    monkeypatch.setattr(module.conntrack, "usage", lambda: Usage(5, 9))
+    monkeypatch.setattr(conntrack, "usage", lambda: Usage(5, 9))
     monkeypatch.setattr(module, "trouble_with", lambda _: None)
     monkeypatch.setattr(module, "NotrackTable", refuse)
     assert Notrack("web", PLAN).state == "off (nftables: Protocol not supported)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
@@ -98,3 +99,52 @@ def test_what_cannot_be_done(
     """Said before anything is attached."""
     with pytest.raises(error, match=text):
         planned(config(**changed))
+
+
+def test_isolated(config: Any) -> None:
+    """The shadow's place is a macvlan inside; the host itself may have no way there."""
+
+    def work() -> tuple[Plan, str]:
+        two_interfaces()
+        ip("addr flush dev back")
+        plan = make_plan(
+            config(
+                "10.9.0.9",
+                shadow_interface="back",
+                isolate=True,
+                isolate_address=ip_interface("10.9.0.77/24"),
+            )
+        )
+        assert plan.isolation is not None
+        shown = str(plan.isolation)
+        plan.isolation.close()
+        return plan, shown
+
+    plan, shown = isolated(work)
+    production, shadow = plan.places
+    assert (production.interface.name, production.room) == ("front", None)
+    assert (shadow.interface.name, shadow.interface.kind) == ("back", "macvlan")
+    assert shadow.room is plan.isolation
+    assert plan.endpoint.interface == "back"
+    assert plan.guard
+    assert f"does not answer yet from {shown}" in plan.warnings[1]
+    assert "clouds often do not" in plan.warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"shadow_interface": "front"}, "would be the tapped interface's, front"),
+        ({"shadow": ShadowUrl("10.9.0.2", 9090)}, "is on this host, which a macvlan does not"),
+        ({"shadow": ShadowUrl("10.8.0.9", 9090)}, "no route here says by which interface"),
+        ({"isolate_address": ip_interface("10.9.0.2/24")}, "is this host's already"),
+        ({"isolate_address": ip_interface("10.9.0.9/24")}, "is the shadow's own"),
+        ({"isolate_address": ip_interface("10.9.5.7/24")}, "10.9.0.9 is not in 10.9.5.0/24"),
+        ({"isolate_address": ip_interface("fd09::7/64")}, "10.9.0.9 is not in fd09::/64"),
+    ],
+)
+def test_what_cannot_be_isolated(config: Any, changed: dict[str, Any], text: str) -> None:
+    """Each with its reason, before anything is made."""
+    usual = {"isolate": True, "isolate_address": ip_interface("10.9.0.77/24")}
+    with pytest.raises(UsageError, match=text):
+        planned(config(**usual | changed))

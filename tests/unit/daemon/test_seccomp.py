@@ -90,10 +90,10 @@ def test_what_a_worker_does(sandbox: Sandbox, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        lambda: os.open("/tmp/shadow-agent-never", os.O_WRONLY | os.O_CREAT),
+        lambda: os.open("shadow-agent-never", os.O_WRONLY | os.O_CREAT),
         lambda: os.open("/dev/null", os.O_RDWR),
-        lambda: os.unlink("/tmp/shadow-agent-never"),
-        lambda: os.mkdir("/tmp/shadow-agent-never"),
+        Path("shadow-agent-never").unlink,
+        Path("shadow-agent-never").mkdir,
         lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
         lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1),
         lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262),
@@ -101,7 +101,7 @@ def test_what_a_worker_does(sandbox: Sandbox, tmp_path: Path) -> None:
         lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
         lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
         lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
-        lambda: os.fork(),
+        os.fork,
         lambda: os.kill(os.getppid(), 0),
         lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC),
         lambda: fcntl.ioctl(os.pipe()[0], termios.TIOCSTI, b"x"),

@@ -20,7 +20,9 @@ V6 = Untracked(ip_address("fd00::9"), 80, "eth1", local=False)
 
 def ruleset() -> str:
     """As nft shows it, in the namespace of the calling thread."""
-    return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["nft", "list", "ruleset"], capture_output=True, text=True, check=True
+    ).stdout
 
 
 @pytest.mark.parametrize(
