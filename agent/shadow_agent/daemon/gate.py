@@ -28,6 +28,7 @@ from shadow_agent.daemon.process import (
     ignore_terminal_signals,
     name_process,
 )
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Profile, Sandbox
 from shadow_agent.errors import one_line
 
 _LARGEST: Final = 4096  # bytes of what the child says; beyond: cut, and not understood
@@ -42,7 +43,7 @@ class GateWatch:
 
     def __init__(
         self, gate: Gate, target: str, user: pwd.struct_passwd, dial: Dial,
-        say: Callable[[str], None],
+        say: Callable[[str], None], sandbox: Sandbox = NO_SANDBOX,
     ) -> None:  # fmt: skip
         """Starts the child and stops mirroring until it has heard from the gate.
 
@@ -52,6 +53,7 @@ class GateWatch:
         self._target = target
         self._provider = flags.load_provider(gate)
         self._user = user
+        self._sandbox = sandbox
         self._dial = dial
         self._say = say
         self._heard: float | None = None  # a good word
@@ -110,7 +112,7 @@ class GateWatch:
         self._spoken = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
-            _run(self._looks, self._gate.poll_s, theirs, self._user, parent)
+            _run(self._looks, self._gate.poll_s, theirs, self._user, self._sandbox, parent)
         theirs.close()
 
     def _listen(self, now: float) -> None:
@@ -166,19 +168,20 @@ class GateWatch:
 
 
 def make_gate(
-    gate: Gate, target: str, user: pwd.struct_passwd, dial: Dial, say: Callable[[str], None]
-) -> GateWatch | None:
+    gate: Gate, target: str, user: pwd.struct_passwd, dial: Dial, say: Callable[[str], None],
+    sandbox: Sandbox = NO_SANDBOX,
+) -> GateWatch | None:  # fmt: skip
     """The gate, if one is configured, or the default file is there. Raises UsageError."""
     if gate.provider.kind == "off":
         return None
     if gate.by_default and not Path(gate.provider.where).exists():
         return None
-    return GateWatch(gate, target, user, dial, say)
+    return GateWatch(gate, target, user, dial, say, sandbox)
 
 
 def _run(
     connect: Callable[[], Callable[[], flags.Opinion]], poll_s: float, channel: socket.socket,
-    user: pwd.struct_passwd, parent: int,
+    user: pwd.struct_passwd, sandbox: Sandbox, parent: int,
 ) -> NoReturn:  # fmt: skip
     code = 1
     try:
@@ -187,6 +190,7 @@ def _run(
         close_all_but({channel.fileno()})
         drop_privileges(user)
         die_with_parent(parent)
+        sandbox.load(Profile.ASKER)
         ask = connect()
         while True:
             try:

@@ -127,7 +127,7 @@ def assemble(
     writes = Writes(config, vouched, fleet.allow_writes, voice.say)
     watches: list[Watch] = [fleet, control, places, spending]
     watches += [*effects.watches(dial, voice.say), writes]
-    gate = make_gate(config.gate, config.target, user, dial, voice.say)
+    gate = make_gate(config.gate, config.target, user, dial, voice.say, sandbox)
     if gate is not None:
         stack.callback(gate.close)
         watches.append(gate)

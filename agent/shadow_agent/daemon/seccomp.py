@@ -55,7 +55,7 @@ _PROT_EXEC: Final = 4
 _TO_WRITE: Final = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC
 _CLONE_THREAD: Final = 0x10000
 _PR_SET_NAME: Final = 15
-_STREAM_BITS: Final = ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) & _INT
+_KIND_BITS: Final = ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) & _INT
 # Not among them TIOCSTI, which types into the operator's terminal.
 _IOCTLS: Final = (
     *(termios.FIONBIO, termios.FIONREAD, termios.FIONCLEX, termios.FIOCLEX),
@@ -84,17 +84,28 @@ _BASE: Final = (
     Call("prctl", (Is(0, _PR_SET_NAME),)),
     Call("prlimit64", (Is(2, 0, 0xFFFFFFFF_FFFFFFFF),)),  # to ask, not to set
     # a connected pair of streams cannot be connected anywhere else
-    Call("socketpair", (Is(0, socket.AF_UNIX), Is(1, socket.SOCK_STREAM, _STREAM_BITS))),
+    Call("socketpair", (Is(0, socket.AF_UNIX), Is(1, socket.SOCK_STREAM, _KIND_BITS))),
 )
 _CONNECTING: Final = (
     *(
-        Call("socket", (Is(0, family), Is(1, socket.SOCK_STREAM, _STREAM_BITS), Is(2, protocol)))
+        Call("socket", (Is(0, family), Is(1, socket.SOCK_STREAM, _KIND_BITS), Is(2, protocol)))
         for family in (socket.AF_INET, socket.AF_INET6)
         for protocol in (0, socket.IPPROTO_TCP)
     ),
     *_calls("bind connect"),
 )
 _SERVING: Final = _calls("accept accept4 listen")
+
+# A client of somebody else's libraries, which load more of themselves and resolve names.
+_ASKING: Final = (
+    *_CONNECTING,
+    *_calls("sendmmsg mmap mmap2 mprotect"),
+    *(
+        Call("socket", (Is(0, family), Is(1, socket.SOCK_DGRAM, _KIND_BITS)))
+        for family in (socket.AF_INET, socket.AF_INET6)
+    ),
+    Call("socket", (Is(0, socket.AF_NETLINK), Is(2, 0))),  # NETLINK_ROUTE: getaddrinfo
+)
 
 # Refused so that the caller takes its older way. io_uring would go around this filter: libuv
 # uses it for epoll_ctl in bulk where it is allowed.
@@ -121,6 +132,7 @@ class Profile(Enum):
 
     WORKER = (*_BASE, *_CONNECTING)  # reads its ring, connects to the shadow
     METRICS = (*_BASE, *_SERVING)  # answers on a listener that it was given
+    ASKER = (*_BASE, *_ASKING)  # asks the feature gate
     READER = _BASE  # reads a file that is open, and prints
 
 

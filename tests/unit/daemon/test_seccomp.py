@@ -13,6 +13,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,8 +150,13 @@ def test_another_abi_is_deadly(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "connects", "listens"),
-    [(Profile.WORKER, True, False), (Profile.METRICS, False, True), (Profile.READER, False, False)],
-    ids=["worker", "metrics", "reader"],
+    [
+        (Profile.WORKER, True, False),
+        (Profile.METRICS, False, True),
+        (Profile.ASKER, True, False),
+        (Profile.READER, False, False),
+    ],
+    ids=["worker", "metrics", "asker", "reader"],
 )
 def test_each_has_its_own(
     sandbox: Sandbox, profile: Profile, connects: bool, listens: bool
@@ -160,6 +166,19 @@ def test_each_has_its_own(
         made = inside(sandbox, profile, lambda: bool(socket.socket()))
         listening = inside(sandbox, profile, lambda: server.listen(1))
     assert (made == "True", listening == "None") == (connects, listens)
+
+
+def test_an_asker_resolves_names(sandbox: Sandbox) -> None:
+    """And loads what its libraries are made of; no other family of sockets."""
+    resolved = inside(sandbox, Profile.ASKER, lambda: len(socket.getaddrinfo("localhost", 80)) > 0)
+    assert resolved == "True"
+    for family, kind, protocol in (
+        (socket.AF_PACKET, socket.SOCK_RAW, 0),
+        (socket.AF_NETLINK, socket.SOCK_RAW, 12),
+        (socket.AF_UNIX, socket.SOCK_STREAM, 0),
+    ):
+        work = partial(socket.socket, family, kind, protocol)
+        assert inside(sandbox, Profile.ASKER, work) == "EPERM"
 
 
 def test_off_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
