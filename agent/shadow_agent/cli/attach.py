@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -109,6 +110,20 @@ def attach(
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", help="Worker processes, 1 to 16. Default: 1."),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            "--write",
+            metavar="FILE.pcapng",
+            help="Keep what was copied, after redaction, in a new file for Wireshark.",
+        ),
+    ] = None,
+    write_limit: Annotated[
+        int | None,
+        typer.Option(
+            "--write-limit", metavar="BYTES", help="How large it may become. Default: 1 GiB."
+        ),
     ] = None,
 ) -> ExitCode:
     """Mirror a service's traffic to a shadow and compare the answers.

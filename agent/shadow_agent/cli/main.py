@@ -20,8 +20,10 @@ from shadow_agent.cli import (
     ctl,
     detach,
     doctor,
+    evidence,
     guard,
     policy,
+    privacy,
     read,
     replay,
     selftest,
@@ -60,6 +62,14 @@ def build() -> typer.Typer:
     rules.callback()(_nothing)
     rules.command("test")(policy.test)
     app.add_typer(rules, name="policy")
+    stored = _group("Read what was stored of pairs that differ; each read is audited.")
+    stored.command("list")(evidence.list_)
+    stored.command("show")(evidence.show)
+    app.add_typer(stored, name="evidence")
+    keys = _group("The key of redaction.")
+    keys.callback()(_nothing)
+    keys.command("rotate-key")(privacy.rotate_key)
+    app.add_typer(keys, name="privacy")
     app.command()(read.read)
     app.command()(replay.replay)
     app.command()(selftest.selftest)

@@ -7,6 +7,7 @@ from shadow_agent.config.dump import as_dict, as_toml
 from shadow_agent.config.host import check_data_dir, prepare_data_dir, unprivileged_user
 from shadow_agent.config.load import load, merge
 from shadow_agent.config.model import Config, Limits
+from shadow_agent.config.privacy import Privacy
 from shadow_agent.config.values import SessionKey, SessionKind, ShadowUrl, endpoint
 from shadow_agent.policy.rule import SAFE_METHODS
 
@@ -14,6 +15,7 @@ __all__ = [
     "SAFE_METHODS",
     "Config",
     "Limits",
+    "Privacy",
     "SessionKey",
     "SessionKind",
     "ShadowUrl",

@@ -17,6 +17,7 @@ from shadow_agent.config.gate import GATE
 from shadow_agent.config.identity import ALIAS, IDENTITY, NAMESPACE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
+from shadow_agent.config.privacy import PRIVACY
 from shadow_agent.config.rules import RULES
 from shadow_agent.config.values import endpoint
 from shadow_agent.errors import UsageError
@@ -66,6 +67,8 @@ KEYS: Final[Mapping[str, Key]] = {
     "unguarded": Key("unguarded", parse.flag),
     "user": Key("user", parse.text),
     "workers": Key("workers", parse.whole(1, parse.MAX_WORKERS)),
+    "write": Key("write", parse.folder),
+    "write-limit": Key("write_limit", parse.whole(1, parse.MAX_COUNT)),
 }
 
 
@@ -86,6 +89,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "gate": GATE,
     "identity": IDENTITY,
     "limits": Section("limits", Limits, LIMITS),
+    "privacy": PRIVACY,
 }
 ROWS: Final[Mapping[str, Rows]] = {"alias": ALIAS, "namespace": NAMESPACE, "rule": RULES}
 

@@ -14,6 +14,7 @@ from shadow_agent.config.budget import Budget
 from shadow_agent.config.egress import Egress
 from shadow_agent.config.gate import Gate
 from shadow_agent.config.identity import IdentityOptions, Namespace
+from shadow_agent.config.privacy import Privacy
 from shadow_agent.config.values import SessionKey, ShadowUrl
 from shadow_agent.policy.alias_learn import AliasRule
 from shadow_agent.policy.breaker import BreakerTerms
@@ -128,6 +129,11 @@ class Config:
     # In addition to what Set-Cookie and Location teach.
     aliases: tuple[AliasRule, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
+    privacy: Privacy = field(default_factory=Privacy)
+    # A new pcapng file for what was copied, after redaction, and the bytes it may take. Over them
+    # nothing more goes in: written.lost.full.
+    write: Path | None = None
+    write_limit: int = 1 << 30
     debug: bool = False
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,7 @@ class Account:
         self._places = places
         self._spending = spending
         self._effects = effects
+        self.kept: Callable[[], dict[str, Any]] = dict  # counts of what is kept, if anything is
         self._began = time.monotonic()
         self._spent = cost_of(os.getpid(), ()).cpu_s  # on loading, which is no cost of mirroring
 
@@ -61,7 +63,7 @@ class Account:
     def summary(self, *, drained: bool = False) -> dict[str, Any]:
         """The object of ``attach --json``; ``drained``: nothing may be open any more."""
         ledger, snapshot = self.totals()
-        return summary_json(
+        return self.kept() | summary_json(
             self.run,
             ledger,
             snapshot,

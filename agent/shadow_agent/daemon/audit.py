@@ -153,6 +153,12 @@ class AuditTrail:
                 "make space or give another --data-dir",
             ) from exc
 
+    def told(self, command: dict[str, Any], done: dict[str, Any]) -> None:
+        """A command of an operator that was obeyed; questions are not on record."""
+        if done["ok"] and command["command"] != "status":
+            about = {name: one for name, one in command.items() if name not in ("by", "command")}
+            self.note(f"ctl {command['command']}", about | {"done": done}, Actor(*command["by"]))
+
     def turned(self, change: Change) -> None:
         """The dial: what the gate has changed. An operator's command has an entry of its own."""
         if change.who is Who.GATE:

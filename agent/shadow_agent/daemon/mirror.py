@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from shadow_agent.compare.comparison import compare
+from shadow_agent.compare.comparison import Comparison, compare
 from shadow_agent.daemon.observed import observed
 from shadow_agent.daemon.sessions import Session, Sessions
 from shadow_agent.flow.segment import Segment
@@ -24,6 +24,7 @@ from shadow_agent.http.exchange import (
 from shadow_agent.policy.decision import Policy, is_write
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
+from shadow_agent.replay.reply import Reply
 from shadow_agent.replay.timeline import Timeline
 from shadow_agent.telemetry.ledger import Ledger, Pairs
 from shadow_agent.telemetry.ledger import Replay as ReplayLine
@@ -66,6 +67,9 @@ class Mirror:
         self._answered: set[Replay] = set()  # by the shadow, and production is still at it
         self._compared = 0
         self._uncomparable: dict[Uncomparable, int] = {}
+        self.on_compared: Callable[[Exchange, Reply, Comparison], None] | None = None
+        self.on_ended: Callable[[Exchange], None] | None = None
+        self.on_closed: Callable[[bytes], None] | None = None  # a flow, by its key
         self.packets = 0  # of the service, read from the ring
 
     @property
@@ -191,6 +195,8 @@ class Mirror:
                 whole = event.outcome is _COMPLETE
                 self._pool.end_request(replay, whole=whole)
         elif isinstance(event, ExchangeEnded):
+            if self.on_ended is not None:
+                self.on_ended(event.exchange)
             replay = event.exchange.replay
             self._sessions.production_ended(event.exchange)
             if replay is not None:
@@ -203,6 +209,8 @@ class Mirror:
                 self._pool.add_body(replay, event.raw)
         elif isinstance(event, FlowClosed):
             self._pool.retire(event.flow_key)
+            if self.on_closed is not None:
+                self.on_closed(event.flow_key)
 
     def _begin(self, exchange: Exchange) -> None:
         self._sessions.begin(exchange)
@@ -272,6 +280,8 @@ class Mirror:
                 shadow_last_us=seen.shadow_last_us,
                 eligible=not diverged,
             )
+            if self.on_compared is not None:
+                self.on_compared(exchange, reply, seen)
             if replay.sent_ns is not None:
                 tally.dispatch_lag.add((replay.sent_ns - exchange.request_started_ts) / 1000)
 

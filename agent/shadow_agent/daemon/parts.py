@@ -17,12 +17,14 @@ from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.effects import SideEffects
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.gate import make_gate
+from shadow_agent.daemon.kept import Kept, open_kept
 from shadow_agent.daemon.metrics import MetricsChild
 from shadow_agent.daemon.operator import Operator
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.protection import Protection
+from shadow_agent.daemon.retention import Retention
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import (
     budget_page,
@@ -69,6 +71,7 @@ class Parts:
     operator: Operator
     audit: AuditTrail
     protection: Protection
+    kept: Kept
     spending: Spending
     effects: SideEffects
     metrics: MetricsChild | None
@@ -98,7 +101,8 @@ def assemble(
     if budget is not None:
         stack.callback(budget.close)
     spending = Spending(budget, spending_patience_s(config), voice.say)
-    settings = worker_settings(config, plan, user, budget, sandbox, folder.run_id)
+    kept = open_kept(config, folder)
+    settings = worker_settings(config, plan, user, budget, sandbox, folder.run_id, *kept)
     fleet = Fleet(
         tap, settings, selector, books, voice.say, voice.alert, spending.bury, protection.fork
     )
@@ -120,12 +124,14 @@ def assemble(
         dry_run=config.dry_run,
     )
     account = Account(run, tap, books, fleet, places, spending, effects)
+    account.kept = kept.counts
     dial = Dial(tap.control, config.sample)
     audit = AuditTrail(config.data_dir, config.target, voice.say)
     dial.on_change.append(audit.turned)
     vouched = None if effects.vouch is None else effects.vouch.fresh
     writes = Writes(config, vouched, fleet.allow_writes, voice.say)
     watches: list[Watch] = [fleet, control, places, spending]
+    watches.append(Retention(config, folder.path, voice.say))
     watches += [*effects.watches(dial, voice.say), writes]
     gate = make_gate(config.gate, config.target, user, dial, voice.say, sandbox)
     if gate is not None:
@@ -140,6 +146,7 @@ def assemble(
         operator=Operator(account, dial, folder, voice.note),
         audit=audit,
         protection=protection,
+        kept=kept,
         spending=spending,
         effects=effects,
         metrics=metrics,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shadow_agent.config import Config
 from shadow_agent.config.identity import outgoing_settings
@@ -27,6 +27,10 @@ from shadow_agent.policy.rules import RuleSet
 from shadow_agent.replay.admission import Admission
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.sockets import Endpoint
+
+if TYPE_CHECKING:  # their libraries cost 16 MB, which who keeps nothing need not pay
+    from shadow_agent.daemon.evidence import EvidenceSettings
+    from shadow_agent.daemon.written import WriteSettings
 
 # A worker reports twice a second.
 _REPORTS_S: Final = 2.0
@@ -57,6 +61,8 @@ class WorkerSettings:
     drain_s: float
     debug: bool
     sandbox: Sandbox = NO_SANDBOX
+    evidence: EvidenceSettings | None = None
+    write: WriteSettings | None = None
 
 
 def make_policy(
@@ -127,6 +133,8 @@ def worker_settings(
     budget: BudgetPage | None = None,
     sandbox: Sandbox = NO_SANDBOX,
     run_id: str = "",
+    evidence: EvidenceSettings | None = None,
+    write: WriteSettings | None = None,
 ) -> WorkerSettings:
     """For the worker of shard 0; the others differ in the shard only."""
     limits, kept = config.limits, kept_answer(config)
@@ -155,4 +163,6 @@ def worker_settings(
         drain_s=limits.drain_s,
         debug=config.debug,
         sandbox=sandbox,
+        evidence=evidence,
+        write=write,
     )

@@ -75,6 +75,7 @@ class Supervisor:
         self._operator = parts.operator
         self._audit = parts.audit
         self._protection = parts.protection
+        self._kept = parts.kept
         self._spending = parts.spending
         self._effects = parts.effects
         self._metrics = parts.metrics
@@ -171,6 +172,7 @@ class Supervisor:
         self._fleet.stop()
 
     def _finish(self) -> ExitCode:
+        self.note(self._kept.finish(self._account.totals()[0]))
         summary = self._account.summary(drained=not self._ending.hurry)
         summary |= self._effects.finish()
         trouble = self._folder.write_summary(summary)
@@ -193,9 +195,7 @@ class Supervisor:
             self._ending.stop("detach", Actor(*command["by"]))
             return
         done = self._operator.obey(command)
-        if done["ok"] and command["command"] != "status":
-            actor = Actor(*command.pop("by"))
-            self._audit.note(f"ctl {command.pop('command')}", {**command, "done": done}, actor)
+        self._audit.told(command, done)
         answer(done)
 
     # --- the parts' voice ---

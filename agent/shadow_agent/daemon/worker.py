@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 import uvloop
 
 from shadow_agent.daemon.claims import ClaimPage
+from shadow_agent.daemon.kept import keep
 from shadow_agent.daemon.mirror import Mirror, Sessions
 from shadow_agent.daemon.process import (
     close_all_but,
@@ -72,6 +73,10 @@ def run_worker(
         ring = RingReader(ring_fd, settings.ring_bytes)
         control = ControlPage(control_fd, writable=False)
         shared = set() if settings.budget is None else {settings.budget.fd}
+        if settings.evidence is not None:
+            shared.add(settings.evidence.fds[settings.shard])
+        if settings.write is not None:
+            shared.add(settings.write.fd)
         close_all_but({ring_fd, channel.fileno(), *shared})
         drop_privileges(settings.user)
         die_with_parent(parent)
@@ -129,6 +134,7 @@ class Worker:
         )
         self._mirror = Mirror(assembler, policy, self._pool, self._tally, sessions)
         self._uplink = Uplink(self.begin_drain, self._mirror.allow_writes)
+        self._close_kept = keep(settings, self._mirror, self._complain)
         self._state = control.state()
         self._changes = control.changes()
         self._paused = False
@@ -280,6 +286,7 @@ class Worker:
             self._poll_handle.cancel()
         self._loop.remove_reader(self._ring_fd)
         self._mirror.drain(time.monotonic_ns())
+        self._close_kept()
         self._send_snapshot(final=True)
         self._loop.call_later(0, self._stop_when_sent)
 

@@ -198,6 +198,11 @@ class Exchange:
         return self._response_hash
 
     @property
+    def request_body(self) -> bytes | None:
+        """The whole body if it came in one piece within Limits.max_kept_body, else None."""
+        return b"" if self.request_body_len == 0 else self._request_whole
+
+    @property
     def response_body(self) -> bytes | None:
         """The whole body if it came in one piece within Limits.max_kept_body, else None."""
         return b"" if self.response_body_len == 0 else self._response_whole

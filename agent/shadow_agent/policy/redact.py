@@ -50,6 +50,8 @@ class Message(NamedTuple):
         lines += [b"%b: %b" % field for field in self.headers if field[0].lower() not in drop]
         if self.body or any(name.lower() in drop for name, _ in self.headers):
             lines.append(b"Content-Length: %d" % len(self.body))
+        if self.withheld is not None:
+            lines.append(b"X-Shadow-Withheld: " + self.withheld.value.encode())
         return b"\r\n".join(lines) + b"\r\n\r\n" + self.body
 
 
@@ -66,6 +68,10 @@ class Redactor:
         self._body = BodyRedactor(self._text, JsonRedactor(self._text, rules.paths), max_body)
         headers = frozenset(name.lower().encode("latin-1", "replace") for name in rules.headers)
         self._head = HeadRedactor(self._text, self._body, headers)
+
+    def token(self, kind: str, value: bytes) -> bytes:
+        """What stands for a value that is no part of a message."""
+        return self._text.token(kind, value)
 
     def request(self, head: RequestHead, body: bytes | None, *, whole: bool = True) -> Message:
         """``body``: after chunked decoding, None if it was not kept; ``whole``: to its end."""

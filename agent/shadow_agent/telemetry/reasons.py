@@ -11,6 +11,7 @@ from typing import Self
 __all__ = [
     "AliasEvent",
     "BodyResult",
+    "EvidenceLost",
     "Failed",
     "LatencyUnknown",
     "NotHttp",
@@ -238,3 +239,15 @@ class Withheld(Reason):
     TOO_DEEP = ("too_deep", "JSON nested deeper than redaction follows")
     CROWDED = ("crowded", "more places to redact than redaction looks at")
     BINARY = ("binary", "neither text, nor JSON, nor a form: images, archives, multipart")
+
+
+@unique
+class EvidenceLost(Reason):
+    """``evidence.lost``: a pair differed, and was not stored. Mirroring and counting go on."""
+
+    RATE = ("rate", "more pairs differed per second than privacy.max-rate")
+    FULL = ("full", "the run has stored privacy.max-run-bytes")
+    SLOW = ("slow", "the disk is slower than pairs come: too many wait")
+    DISK = ("disk", "the disk is full or failed; this worker stores nothing more")
+    TOO_LARGE = ("too_large", "larger than a record may be")
+    INTERNAL = ("internal", "an unexpected exception, logged once per kind")

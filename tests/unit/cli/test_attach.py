@@ -22,7 +22,8 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
         f"--shadow-build b --debug --isolate --isolate-address 10.0.0.77/24 "
         f"--isolate-gateway 10.0.0.1 --notrack off --seccomp require --dry-run --unguarded "
         f"--guard 10.0.0.9:7077 --guard-key {tmp_path}/key "
-        f"--guard-calls {tmp_path}/calls --observe-egress eth0:80"
+        f"--guard-calls {tmp_path}/calls --observe-egress eth0:80 "
+        f"--write {tmp_path}/out.pcapng --write-limit 5000000"
     ).split()
     assert {one.removeprefix("--") for one in arguments if one.startswith("--")} == KEYS.keys() - {
         "speed"
@@ -41,6 +42,8 @@ def test_the_command_line_of_the_contract(supervisor: list[Config], tmp_path: Pa
             methods=frozenset({"GET", "POST"}),
             workers=2,
             data_dir=tmp_path / "data",
+            write=tmp_path / "out.pcapng",
+            write_limit=5_000_000,
             metrics=("127.0.0.1", 9464),
             guard=("10.0.0.9", 7077),
             guard_key=tmp_path / "key",

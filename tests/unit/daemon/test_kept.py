@@ -1,0 +1,62 @@
+"""Evidence is loaded only when it is asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from shadow_agent.config import Config, Privacy, ShadowUrl
+from shadow_agent.daemon.kept import keep, open_kept
+from shadow_agent.daemon.mirror import Mirror
+from shadow_agent.daemon.rundir import RunFolder
+from shadow_agent.daemon.settings import WorkerSettings
+
+
+def config(tmp_path: Path, privacy: Privacy) -> Config:
+    """An attachment's."""
+    return Config(
+        interfaces=("eth0",),
+        ports=(80,),
+        shadow=ShadowUrl("s", 80),
+        target="web",
+        workers=2,
+        data_dir=tmp_path / "data",
+        privacy=privacy,
+    )
+
+
+def test_not_asked_for(tmp_path: Path) -> None:
+    """No file, no key, no sink."""
+    made = config(tmp_path, Privacy())
+    folder = RunFolder.create(made)
+    assert open_kept(made, folder) == (None, None)
+    assert open_kept(made, folder).counts() == {}
+    assert list(folder.path.iterdir()) == []
+    mirror = SimpleNamespace(on_compared=None)
+    settings = cast(WorkerSettings, SimpleNamespace(evidence=None, write=None))
+    keep(settings, cast(Mirror, mirror), print)()
+    assert mirror.on_compared is None
+
+
+def test_asked_for(tmp_path: Path) -> None:
+    """A file per worker, 0600 and only to be appended to; a sink that the mirror calls."""
+    key = tmp_path / "key"
+    key.touch(0o600)
+    key.write_bytes(b"k" * 32)
+    made = config(tmp_path, Privacy(evidence=True, key_file=key))
+    folder = RunFolder.create(made)
+    kept = open_kept(made, folder).evidence
+    assert kept is not None
+    names = sorted(path.name for path in folder.path.iterdir())
+    assert names == ["evidence-0.vault", "evidence-1.vault"]
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.path.iterdir())
+    assert kept.max_bytes == made.privacy.max_run_bytes // 2
+    mirror = SimpleNamespace(on_compared=None)
+    settings = cast(WorkerSettings, SimpleNamespace(evidence=kept, write=None, shard=1))
+    close = keep(settings, cast(Mirror, mirror), print)
+    assert mirror.on_compared is not None
+    close()
+    for fd in kept.fds:
+        os.close(fd)
