@@ -54,6 +54,12 @@ def open_kept(config: Config, folder: RunFolder) -> Kept:
     return Kept(evidence, write)
 
 
+def kept_fds(settings: WorkerSettings) -> set[int]:
+    """What a worker must not close."""
+    fds = set() if settings.evidence is None else {settings.evidence.fds[settings.shard]}
+    return fds if settings.write is None else fds | {settings.write.fd}
+
+
 def keep(
     settings: WorkerSettings, mirror: Mirror, complain: Callable[[Exception], None]
 ) -> Callable[[], None]:

@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import uvloop
 
 from shadow_agent.daemon.claims import ClaimPage
-from shadow_agent.daemon.kept import keep
+from shadow_agent.daemon.kept import keep, kept_fds
 from shadow_agent.daemon.mirror import Mirror, Sessions
 from shadow_agent.daemon.process import (
     close_all_but,
@@ -73,10 +73,7 @@ def run_worker(
         ring = RingReader(ring_fd, settings.ring_bytes)
         control = ControlPage(control_fd, writable=False)
         shared = set() if settings.budget is None else {settings.budget.fd}
-        if settings.evidence is not None:
-            shared.add(settings.evidence.fds[settings.shard])
-        if settings.write is not None:
-            shared.add(settings.write.fd)
+        shared |= kept_fds(settings)
         close_all_but({ring_fd, channel.fileno(), *shared})
         drop_privileges(settings.user)
         die_with_parent(parent)

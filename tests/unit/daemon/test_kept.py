@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from shadow_agent.config import Config, Privacy, ShadowUrl
-from shadow_agent.daemon.kept import keep, open_kept
+from shadow_agent.daemon.kept import keep, kept_fds, open_kept
 from shadow_agent.daemon.mirror import Mirror
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import WorkerSettings
@@ -57,6 +57,7 @@ def test_asked_for(tmp_path: Path) -> None:
     settings = cast(WorkerSettings, SimpleNamespace(evidence=kept, write=None, shard=1))
     close = keep(settings, cast(Mirror, mirror), print)
     assert mirror.on_compared is not None
+    assert kept_fds(settings) == {kept.fds[1]}
     close()
     for fd in kept.fds:
         os.close(fd)
