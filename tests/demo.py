@@ -57,7 +57,10 @@ class Agent:
         ]
         self.shown = " ".join(["shadow-agent", *words])
         folders = ["--data-dir", str(self._data), "--runtime-dir", str(bed.directory / "run")]
-        self._argv = bed.prod.command(command, *words, *folders)
+        # every planted difference is looked for, also where the demo itself fills a small machine
+        config = bed.directory / "demo.toml"
+        config.write_text("[governor]\nenabled = false\n")
+        self._argv = bed.prod.command(command, *words, *folders, "--config", str(config))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The agent as the benchmark runs it: shipped defaults, its cost read from outside."""
+"""The agent as the benchmark runs it: shipped defaults less the governor, cost from outside."""
 
 from __future__ import annotations
 
@@ -43,12 +43,16 @@ class Agent:
 
     def __enter__(self) -> Self:
         bed = self._bed
+        # the shipped governor would mirror less on two cores that production and its client fill
+        config = bed.directory / "bench.toml"
+        config.write_text("[governor]\nenabled = false\n")
         began = time.monotonic()
         self.process: Process = bed.prod.spawn(
             Path(sys.executable).with_name("shadow-agent"),
             *("attach", "--iface", bed.service_iface, "--port", str(PORT), "--json"),
             *("--shadow", bed.shadow.url(self._shadow_port), "--shadow-iface", bed.shadow_iface),
             *("--data-dir", bed.directory / "data", "--runtime-dir", bed.directory / "run"),
+            *("--config", config),
             *self._options,
             name="agent",
         )

@@ -133,8 +133,26 @@ def attach(
 def attach_as(bed: Testbed, *argv: str, home: Home | None = None) -> Agent:
     """Attach with exactly these options beside --json and folders; returns once attached."""
     home = home or Home(bed)
+    argv = ungoverned(home, *argv)
     process = bed.prod.spawn(COMMAND, "attach", *argv, "--json", *home.options, name="agent")
     return attached(home, process)
+
+
+def ungoverned(home: Home, *argv: str) -> tuple[str, ...]:
+    """The options, and a file that keeps the governor out of it unless they configure one.
+
+    The machine of the tests is busy with them, and who counts requests wants all of them mirrored.
+    """
+    if "--config" in argv:
+        config = Path(argv[argv.index("--config") + 1])
+    else:
+        home.path.mkdir(exist_ok=True)
+        config = home.path / "ungoverned.toml"
+        argv = (*argv, "--config", str(config))
+    text = config.read_text() if config.exists() else ""
+    if "[governor]" not in text:
+        config.write_text(f"{text}\n[governor]\nenabled = false\n")
+    return argv
 
 
 def attached(home: Home, process: Process) -> Agent:

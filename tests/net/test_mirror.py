@@ -450,6 +450,9 @@ json = true
 production-build = "shop-41"
 session = "header:X-Session"
 
+[governor]
+enabled = false
+
 [limits]
 drain-s = 3
 

@@ -33,6 +33,7 @@ from tests.net.agent import (
     hooks,
     options,
     status_field,
+    ungoverned,
 )
 from tests.testbed import Testbed, eventually, nginx, tools, traffic
 
@@ -184,7 +185,8 @@ def test_signals(served: Testbed, number: signal.Signals) -> None:
 def test_nohup_is_respected(served: Testbed) -> None:
     """Who ignores SIGHUP before us wants us to live on."""
     home = Home(served)
-    argv = ["nohup", COMMAND, "attach", *options(served), "--json", *home.options]
+    given = ungoverned(home, *options(served))
+    argv = ["nohup", COMMAND, "attach", *given, "--json", *home.options]
     agent = attached(home, served.prod.spawn(*argv, name="agent"))
     agent.process.send(signal.SIGHUP)
     use(served)
@@ -524,7 +526,8 @@ def test_progress_on_a_terminal(served: Testbed) -> None:
 def test_progress_without_a_terminal(served: Testbed) -> None:
     """Plain lines on stderr; stdout has the summary in words and nothing else."""
     home = Home(served)
-    process = served.prod.spawn(COMMAND, "attach", *options(served), *home.options, name="agent")
+    given = ungoverned(home, *options(served))
+    process = served.prod.spawn(COMMAND, "attach", *given, *home.options, name="agent")
     process.wait_output("attached eth0-8080", PATIENCE_S)
     use(served)
     process.terminate()

@@ -51,6 +51,8 @@ PURE_MODULES = frozenset(
         "telemetry.histogram",
         "telemetry.ledger",
         "telemetry.lines",
+        "telemetry.load",
+        "telemetry.lowered",
         "telemetry.reasons",
         "telemetry.snapshot",
         "telemetry.tally",

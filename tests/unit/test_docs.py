@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from shadow_agent.config import Limits
+from shadow_agent.config import GovernorConfig, Limits
 from shadow_agent.config.budget import Budget
 from shadow_agent.policy.breaker import BreakerTerms
+from shadow_agent.policy.governor import Cause
 from shadow_agent.telemetry.lines import LINES
 from shadow_agent.telemetry.reasons import Overload
 
@@ -95,6 +96,20 @@ def test_operations_shows_every_key(table: str, made: type[BreakerTerms | Budget
     if made is BreakerTerms:
         terms = BreakerTerms(**{key.replace("-", "_"): value for key, value in shown.items()})
         assert terms == BreakerTerms()
+
+
+def test_reference_lists_every_key_of_the_governor() -> None:
+    """With the default that the code has, and every cause."""
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    section = text.split("## The governor\n")[1].split("\n## ")[0]
+    config = GovernorConfig()
+    derived = {"cpu": "half of the host's", "memory": "a quarter of the host's"}
+    for one in fields(config):
+        value = getattr(config, one.name)
+        default = derived.get(one.name, "not set") if value is None else str(value).lower()
+        row = rf"\| `{one.name.replace('_', '-')}` \| .* \| {re.escape(default)} \|\n"
+        assert re.search(row, section), one.name
+    assert [cause for cause in Cause if f"`{cause}`" not in section] == []
 
 
 def test_every_decision_is_listed() -> None:

@@ -24,6 +24,9 @@ _COLUMNS = (
     ("compared", "ledger.pairs.compared"),
     ("differ", "different"),
     ("coverage", "coverage"),
+    ("cpu s", "agent.cpu_s"),
+    ("MiB", "mib"),
+    ("tap ns/packet", "agent.bpf.ns_per_packet"),
 )
 _RATIOS = frozenset({"sample", "coverage"})
 
@@ -71,7 +74,9 @@ def _print(answers: list[dict[str, Any]]) -> None:
     for heading, _ in _COLUMNS:
         table.add_column(heading, overflow="fold")
     for answer in answers:
-        known = {"state": state(answer), **answer}
+        memory = (answer.get("agent") or {}).get("max_rss_bytes")
+        mib = None if memory is None else memory / (1 << 20)
+        known = {"state": state(answer), "mib": mib, **answer}
         table.add_row(*(Text(cell(known, path)) for _, path in _COLUMNS))
     # A pipe has no width: fold nothing there.
     console = Console(soft_wrap=False)
@@ -81,15 +86,20 @@ def _print(answers: list[dict[str, Any]]) -> None:
 
 
 def state(answer: dict[str, Any]) -> str:
-    """Whether it mirrors, and if not, who stopped it."""
+    """Whether it mirrors, and if not or not all of the sample, who stopped it."""
     if answer.get("tripped"):
         return "stopped by an alert"
     if answer.get("paused"):
         return "paused"
     breaker = answer.get("breaker") or {}
-    if breaker.get("state", "closed") == "closed":
+    if breaker.get("state", "closed") != "closed":
+        return f"breaker {breaker['state']}: {','.join(breaker['cause'])}"
+    governor = answer.get("governor") or {}
+    factor = governor.get("factor", 1.0)
+    if factor >= 1:
         return "mirroring"
-    return f"breaker {breaker['state']}: {','.join(breaker['cause'])}"
+    how = f"at {factor:.0%} of the sample" if factor else "nothing"
+    return f"mirroring {how} (governor: {one_line(str(governor.get('cause')))})"
 
 
 def cell(answer: dict[str, Any], path: str) -> str:

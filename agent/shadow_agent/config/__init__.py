@@ -4,6 +4,7 @@ An error names the file or flag, the key, and the fix.
 """
 
 from shadow_agent.config.dump import as_dict, as_toml
+from shadow_agent.config.governor import GovernorConfig
 from shadow_agent.config.host import check_data_dir, prepare_data_dir, unprivileged_user
 from shadow_agent.config.load import load, merge
 from shadow_agent.config.model import Config, Limits
@@ -14,6 +15,7 @@ from shadow_agent.policy.rule import SAFE_METHODS
 __all__ = [
     "SAFE_METHODS",
     "Config",
+    "GovernorConfig",
     "Limits",
     "Privacy",
     "SessionKey",

@@ -14,6 +14,7 @@ from shadow_agent.config import isolation, parse
 from shadow_agent.config.budget import BREAKER, BUDGET
 from shadow_agent.config.egress import egress
 from shadow_agent.config.gate import GATE
+from shadow_agent.config.governor import GOVERNOR
 from shadow_agent.config.identity import ALIAS, IDENTITY, NAMESPACE
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
@@ -88,6 +89,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "budget": BUDGET,
     "gate": GATE,
     "identity": IDENTITY,
+    "governor": GOVERNOR,
     "limits": Section("limits", Limits, LIMITS),
     "privacy": PRIVACY,
 }

@@ -13,6 +13,7 @@ from typing import Literal
 from shadow_agent.config.budget import Budget
 from shadow_agent.config.egress import Egress
 from shadow_agent.config.gate import Gate
+from shadow_agent.config.governor import GovernorConfig
 from shadow_agent.config.identity import IdentityOptions, Namespace
 from shadow_agent.config.privacy import Privacy
 from shadow_agent.config.values import SessionKey, ShadowUrl
@@ -134,6 +135,7 @@ class Config:
     # nothing more goes in: written.lost.full.
     write: Path | None = None
     write_limit: int = 1 << 30
+    governor: GovernorConfig = field(default_factory=GovernorConfig)
     debug: bool = False
 
     @property

@@ -11,14 +11,14 @@ from typing import Any
 from shadow_agent.daemon.books import Books, packets_of
 from shadow_agent.daemon.effects import SideEffects
 from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.own import Own
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.spending import Spending
 from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.tap import Tap
-from shadow_agent.telemetry.cost import cost_of
 from shadow_agent.telemetry.exporter import Exposition
 from shadow_agent.telemetry.ledger import Ledger
-from shadow_agent.telemetry.run import Cost, Run, State
+from shadow_agent.telemetry.run import Run, State
 from shadow_agent.telemetry.snapshot import Snapshot
 from shadow_agent.telemetry.summary import summary_json
 
@@ -28,7 +28,7 @@ class Account:
 
     def __init__(
         self, run: Run, tap: Tap, books: Books, fleet: Fleet, places: Places, spending: Spending,
-        effects: SideEffects,
+        effects: SideEffects, own: Own,
     ) -> None:  # fmt: skip
         """For a run that begins now."""
         self.run = run
@@ -40,8 +40,8 @@ class Account:
         self._spending = spending
         self._effects = effects
         self.kept: Callable[[], dict[str, Any]] = dict  # counts of what is kept, if anything is
+        self._own = own
         self._began = time.monotonic()
-        self._spent = cost_of(os.getpid(), ()).cpu_s  # on loading, which is no cost of mirroring
 
     @property
     def age_s(self) -> float:
@@ -58,7 +58,13 @@ class Account:
     def state(self) -> State:
         """What the operator, or an alert, has set."""
         state = self._tap.control.state()
-        return State(sample=state.sample, paused=state.paused or state.tripped)
+        governor = self._own.governor
+        return State(
+            sample=state.sample,
+            paused=state.paused or state.tripped,
+            factor=governor.factor,
+            cause=str(governor.cause),
+        )
 
     def summary(self, *, drained: bool = False) -> dict[str, Any]:
         """The object of ``attach --json``; ``drained``: nothing may be open any more."""
@@ -70,10 +76,12 @@ class Account:
             duration_s=self.age_s,
             interruptions=self._places.interruptions(),
             alerts=self.alerts,
-            cost=self._cost(),
+            cost=self._own.cost(),
             budget=self._spending.as_dict(),
+            cage=self._own.cage.facts(),
             drained=drained,
             shadow_packets=packets_of(self._tap.counters.read()[Role.SHADOW]),
+            **self._own.facts(),
         )
 
     def status(self) -> dict[str, Any]:
@@ -99,7 +107,8 @@ class Account:
             state=self.state(),
             interruptions=tuple(self._places.interruptions()),
             alerts=len(self.alerts),
-            cost=self._cost(),
+            cost=self._own.cost(),
+            lowered_s=self._own.governor.lowered_s,
         )
 
     def next_epoch(self, production: object, shadow: object) -> None:
@@ -110,6 +119,7 @@ class Account:
                 builds[side] = build[:256]
         self.run = replace(self.run, epoch=self.run.epoch + 1, builds=builds)
 
-    def _cost(self) -> Cost:
-        cost = cost_of(os.getpid(), self._fleet.pids, self._fleet.memory.pss)
-        return cost._replace(cpu_s=max(cost.cpu_s - self._spent, 0.0))
+    def note_governor(self) -> Run:
+        """The run with what the governor did so far, for the records."""
+        self.run = replace(self.run, governor=self._own.governor.facts())
+        return self.run

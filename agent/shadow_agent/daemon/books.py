@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from shadow_agent.daemon.claims import Progress
 from shadow_agent.kernel.layout import Counter
+from shadow_agent.telemetry.histogram import LogHistogram
 from shadow_agent.telemetry.ledger import Ledger, Packets
 from shadow_agent.telemetry.reasons import Failed, Unanswered, Uncomparable
 from shadow_agent.telemetry.snapshot import Snapshot, decode, merge
@@ -47,6 +48,18 @@ class Books:
     def snapshot(self) -> Snapshot:
         """All workers', living and dead."""
         return merge([*self._dead, *self._live])
+
+    def progress(self) -> tuple[int, int]:
+        """Requests started and pairs compared, without the price of a whole snapshot."""
+        parts = [one.ledger for one in (*self._dead, *self._live)]
+        return sum(p.requests.started for p in parts), sum(p.pairs.compared for p in parts)
+
+    def production_first(self) -> LogHistogram:
+        """Production's latency to the first byte, of all compared pairs so far; a copy."""
+        whole = LogHistogram()
+        for one in (*self._dead, *self._live):
+            whole.merge(one.production_first)
+        return whole
 
     def ledger(self, merged: Ledger, kernel: Mapping[Counter, int], in_ring: int) -> Ledger:
         """The whole ledger. ``kernel``: counters of the production-side tap."""

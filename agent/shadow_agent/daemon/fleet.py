@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final, NoReturn
 
 from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.cage import Cage
 from shadow_agent.daemon.channel import ChildChannel
 from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.isolation import fork_here
@@ -53,13 +54,15 @@ class Fleet:
         say: Callable[[str], None], alert: Callable[[str], None],
         on_death: Callable[[int], None] = lambda _: None,
         fork: Callable[[Callable[[], NoReturn]], int] = fork_here,
+        cage: Cage | None = None,
     ) -> None:  # fmt: skip
         """``settings`` are shard 0's; nobody is started yet.
 
-        ``on_death`` gets a dead's shard; ``fork`` decides where workers live.
+        ``on_death`` gets a dead's shard; ``fork`` decides where workers live, ``cage`` holds them.
         """
         self._fork_child = fork
         self._alert = alert
+        self._cage = cage
         self._tap = tap
         self._settings = settings
         self._selector = selector
@@ -146,6 +149,8 @@ class Fleet:
         pid = self._fork_child(child)
         theirs.close()
         self.memory.open(pid)
+        if self._cage is not None:
+            self._cage.admit(pid)
         ours.send(b"g")  # it may drop its privileges now
         seat.pid = pid
         seat.channel = ChildChannel(ours)
@@ -203,7 +208,8 @@ class Fleet:
         if code == -signal.SIGSYS:
             # no defect that we know of ends like this: more likely the wire has a hold of it
             self._alert(f"worker {seat.shard} was killed for a system call that is forbidden to it")
-        how = f"signal {-code}" if code < 0 else f"exit {code}"
+        ours = None if self._cage is None else self._cage.explain(code)
+        how = ours or (f"signal {-code}" if code < 0 else f"exit {code}")
         self._say(
             f"worker {seat.shard} died ({how}) with {claimed[0]} records in hand"
             + ("" if self._draining else "; starting another")

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from shadow_agent.config import endpoint
 from shadow_agent.daemon.process import (
+    bound_memory,
     close_all_but,
     die_with_parent,
     drop_privileges,
@@ -99,6 +100,7 @@ def _run(
     try:
         ignore_terminal_signals()
         name_process("shadow-metrics")
+        bound_memory(None)
         close_all_but({listener.fileno(), channel.fileno()})
         drop_privileges(user)
         die_with_parent(parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from shadow_agent import __version__
@@ -20,6 +20,7 @@ from shadow_agent.daemon.gate import make_gate
 from shadow_agent.daemon.kept import Kept, open_kept
 from shadow_agent.daemon.metrics import MetricsChild
 from shadow_agent.daemon.operator import Operator
+from shadow_agent.daemon.own import Own
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.process import allow_files
@@ -75,6 +76,7 @@ class Parts:
     spending: Spending
     effects: SideEffects
     metrics: MetricsChild | None
+    own: Own
     watches: tuple[Watch, ...]
 
 
@@ -90,6 +92,7 @@ def assemble(
     effects = SideEffects(config, plan.endpoint, user, stack)
     tap = _load(config, plan)
     stack.callback(tap.close)
+    own = Own(config, stack, voice.say)
     books = Books(config.workers)
     protection = Protection(config, plan)
     stack.callback(protection.close)
@@ -103,9 +106,11 @@ def assemble(
     spending = Spending(budget, spending_patience_s(config), voice.say)
     kept = open_kept(config, folder)
     settings = worker_settings(config, plan, user, budget, sandbox, folder.run_id, *kept)
+    settings = replace(settings, data_limit=own.cage.data_limit)
     fleet = Fleet(
-        tap, settings, selector, books, voice.say, voice.alert, spending.bury, protection.fork
-    )
+        tap, settings, selector, books, voice.say, voice.alert, spending.bury, protection.fork,
+        own.cage,
+    )  # fmt: skip
     stack.callback(fleet.stop)
     control = ControlServer(config.runtime_dir / f"{config.target}.sock", selector, handler)
     stack.callback(control.close)
@@ -123,17 +128,19 @@ def assemble(
         unguarded=config.unguarded,
         dry_run=config.dry_run,
     )
-    account = Account(run, tap, books, fleet, places, spending, effects)
-    account.kept = kept.counts
     dial = Dial(tap.control, config.sample)
     audit = AuditTrail(config.data_dir, config.target, voice.say)
     dial.on_change.append(audit.turned)
     vouched = None if effects.vouch is None else effects.vouch.fresh
     writes = Writes(config, vouched, fleet.allow_writes, voice.say)
-    watches: list[Watch] = [fleet, control, places, spending]
+    watches: list[Watch] = [fleet, control, places, spending, own]
     watches.append(Retention(config, folder.path, voice.say))
     watches += [*effects.watches(dial, voice.say), writes]
     gate = make_gate(config.gate, config.target, user, dial, voice.say, sandbox)
+    own.watch(tap, dial, books, fleet, [one for one in (metrics, gate) if one is not None], stack)
+    account = Account(run, tap, books, fleet, places, spending, effects, own)
+    account.kept = kept.counts
+    own.governor.on_change.append(lambda _: voice.note(folder.write_run(account.note_governor())))
     if gate is not None:
         stack.callback(gate.close)
         watches.append(gate)
@@ -150,6 +157,7 @@ def assemble(
         spending=spending,
         effects=effects,
         metrics=metrics,
+        own=own,
         watches=tuple(watches),
     )
 

@@ -7,20 +7,27 @@ the parent, because changing ids clears that wish (prctl(2), PR_SET_PDEATHSIG).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pwd
 import resource
 import signal
 from collections.abc import Collection
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from shadow_agent.errors import HostError
+
+if TYPE_CHECKING:
+    import asyncio
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _STANDARD: Final = (0, 1, 2)
+# How a worker ends that has used up its memory: no shell and no signal uses the number.
+OUT_OF_MEMORY: Final = 86
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -74,6 +81,30 @@ def drop_privileges(user: pwd.struct_passwd) -> None:
 def no_new_privileges() -> None:
     """Nothing that this process runs from here on gains a privilege."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def bound_memory(limit: int | None) -> None:
+    """Be the first to go when the host, or our group, runs out; ``limit``: bytes of our own data.
+
+    RLIMIT_DATA counts private memory that can be written. RLIMIT_AS would count rings, shared
+    pages and address space that nobody touches.
+    """
+    with contextlib.suppress(OSError):  # a container may keep it read-only
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def end_if_out_of_memory(exc: BaseException | None) -> None:
+    """What half-way ran out of memory is in no known state: end, by a code that says why."""
+    if isinstance(exc, MemoryError):
+        os._exit(OUT_OF_MEMORY)
+
+
+def on_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event loop's handler of exceptions that nobody caught."""
+    end_if_out_of_memory(context.get("exception"))
+    loop.default_exception_handler(context)
 
 
 def die_with_parent(parent: int) -> None:

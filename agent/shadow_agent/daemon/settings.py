@@ -63,6 +63,7 @@ class WorkerSettings:
     sandbox: Sandbox = NO_SANDBOX
     evidence: EvidenceSettings | None = None
     write: WriteSettings | None = None
+    data_limit: int | None = None  # bytes; None: a control group bounds them
 
 
 def make_policy(

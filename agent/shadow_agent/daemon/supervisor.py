@@ -79,6 +79,7 @@ class Supervisor:
         self._spending = parts.spending
         self._effects = parts.effects
         self._metrics = parts.metrics
+        self._own = parts.own
         self._watches = parts.watches
         writes = warnings_of(config, guarded=config.guard is not None)
         for warning in (*plan.warnings, *writes, *parts.protection.warnings):
@@ -158,6 +159,7 @@ class Supervisor:
         self._tap.detach(Role.PRODUCTION)
         self._tap.control.hold(paused)
         self._places.stop()
+        self._own.governor.stop()
         self.say(f"detached ({self._ending.why}); draining")
         why = {"run": self._folder.run_id, "why": self._ending.why}
         self._audit.note("detach", why, self._ending.by)

@@ -19,11 +19,14 @@ from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.kept import keep, kept_fds
 from shadow_agent.daemon.mirror import Mirror, Sessions
 from shadow_agent.daemon.process import (
+    bound_memory,
     close_all_but,
     die_with_parent,
     drop_privileges,
+    end_if_out_of_memory,
     ignore_terminal_signals,
     name_process,
+    on_loop_exception,
 )
 from shadow_agent.daemon.seccomp import Profile
 from shadow_agent.daemon.settings import WorkerSettings, admission, make_policy
@@ -70,6 +73,7 @@ def run_worker(
         ignore_terminal_signals()
         name_process(f"shadow-worker{settings.shard}")
         os.nice(_NICE)
+        bound_memory(settings.data_limit)
         ring = RingReader(ring_fd, settings.ring_bytes)
         control = ControlPage(control_fd, writable=False)
         shared = set() if settings.budget is None else {settings.budget.fd}
@@ -81,9 +85,11 @@ def run_worker(
         settings.sandbox.load(Profile.WORKER)
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
+        loop.set_exception_handler(on_loop_exception)
         Worker(settings, ring, ring_fd, control, claims, loop).run(channel)
         code = 0
     except BaseException as exc:  # noqa: BLE001 - the process ends here, and must say why
+        end_if_out_of_memory(exc)
         complain(f"worker {settings.shard} cannot go on: {type(exc).__name__}: {exc}")
         if settings.debug:
             traceback.print_exception(exc)
@@ -224,6 +230,7 @@ class Worker:
 
     def _complain(self, exc: Exception) -> None:
         """Say once for each kind of defect; standard error is the supervisor's."""
+        end_if_out_of_memory(exc)
         kind = f"{type(exc).__name__}: {exc}"[:200]
         if kind not in self._complaints and len(self._complaints) < _COMPLAINTS_MAX:
             self._complaints.add(kind)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from shadow_agent.telemetry.run import Cost
+from shadow_agent.telemetry.run import Cost, ProcessCost
 
 _ROLLUP_MAX: Final = 4096  # bytes; some 700 are common
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 # Fields of /proc/PID/stat behind the command's closing parenthesis, proc(5).
 _UTIME, _STIME, _CUTIME, _CSTIME = 11, 12, 13, 14
@@ -43,25 +44,68 @@ class Rollups:
         return _pss(os.pread(fd, _ROLLUP_MAX, 0))
 
 
-def cost_of(
-    supervisor: int, workers: Iterable[int], pss_of: Callable[[int], int] | None = None
-) -> Cost:
-    """Of the supervisor, its living workers and the children it has already waited for.
+_OURS: Final = Rollups()  # of nobody: whom we may look into anyway
 
-    Memory is the proportional share (PSS), which counts what forks share once.
+
+def cost_of(
+    supervisor: int, children: Iterable[int], pss_of: Callable[[int], int] = _OURS.pss
+) -> Cost:
+    """Of the supervisor, its living children and those that it has already waited for.
+
+    Memory is the proportional share (PSS), which counts what forks share once; of a child that we
+    may not look into, what is its alone or copied when written, which may count a page twice.
     """
-    ticks = pss = 0
-    for pid in (supervisor, *workers):
+    cpu_s, pss = _waited_for(supervisor), 0
+    processes = []
+    for pid in (supervisor, *children):
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-            fields = stat.rpartition(")")[2].split()
-            ticks += int(fields[_UTIME]) + int(fields[_STIME])
-            if pid == supervisor:
-                ticks += int(fields[_CUTIME]) + int(fields[_CSTIME])
-            pss += (pss_of or Rollups().pss)(pid)
+            name, own = _process(pid)
+            memory = _memory(pid, pss_of)
         except (OSError, IndexError, ValueError):
             continue  # it ended meanwhile
-    return Cost(cpu_s=ticks / _TICKS, max_rss_bytes=pss)
+        cpu_s += own
+        pss += memory
+        processes.append(ProcessCost(name, pid, own, memory))
+    return Cost(cpu_s=cpu_s, max_rss_bytes=pss, processes=tuple(processes))
+
+
+def cpu_of(supervisor: int, children: Iterable[int]) -> float:
+    """The processor seconds of ``cost_of``, without memory, which takes the kernel longer."""
+    cpu_s = _waited_for(supervisor)
+    for pid in (supervisor, *children):
+        try:
+            cpu_s += _process(pid)[1]
+        except (OSError, IndexError, ValueError):
+            continue
+    return cpu_s
+
+
+def _process(pid: int) -> tuple[str, float]:
+    """Its name and its processor seconds."""
+    name, fields = _stat(pid)
+    return name, (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS
+
+
+def _waited_for(pid: int) -> float:
+    try:
+        _, fields = _stat(pid)
+        return (int(fields[_CUTIME]) + int(fields[_CSTIME])) / _TICKS
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def _stat(pid: int) -> tuple[str, list[str]]:
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    return name, rest.split()
+
+
+def _memory(pid: int, pss_of: Callable[[int], int]) -> int:
+    try:
+        return pss_of(pid)
+    except OSError:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+        return (int(resident) - int(shared)) * _PAGE
 
 
 def _pss(rollup: bytes) -> int:

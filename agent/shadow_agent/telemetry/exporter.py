@@ -31,6 +31,7 @@ from shadow_agent.telemetry.families import (
     gauge,
 )
 from shadow_agent.telemetry.ledger import LINES, Ledger, Line, coverage, reach
+from shadow_agent.telemetry.own_metrics import governed, own_cost
 from shadow_agent.telemetry.reasons import (
     AliasEvent,
     BodyResult,
@@ -55,6 +56,7 @@ class Exposition(NamedTuple):
     interruptions: tuple[Interruption, ...] = ()
     alerts: int = 0  # raised so far
     cost: Cost | None = None
+    lowered_s: float = 0.0  # for how long less than the configured sample was mirrored
 
 
 def render_metrics(*expositions: Exposition) -> bytes:
@@ -251,14 +253,9 @@ def _about(target: str, shown: Exposition) -> Iterator[Metric]:
         interrupted.add_metric((target, iface), away.get(iface, 0.0))
     yield interrupted
     yield counter("alerts", "Alerts raised.", target, shown.alerts)
+    yield from governed(target, shown.state, shown.lowered_s)
     if shown.cost is not None:
-        yield counter("cpu_seconds", "CPU time of the whole agent.", target, shown.cost.cpu_s)
-        yield gauge(
-            "max_resident_memory_bytes",
-            "Largest resident memory of the whole agent.",
-            target,
-            shown.cost.max_rss_bytes,
-        )
+        yield from own_cost(target, shown.cost)
 
 
 def _class(status: str) -> str:

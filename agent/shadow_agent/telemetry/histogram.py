@@ -66,6 +66,16 @@ class LogHistogram:
             self._buckets = other._buckets.copy()
         self._sum += other._sum
 
+    def since(self, before: LogHistogram) -> LogHistogram:
+        """What was added after ``before``, an earlier state of this one; both are left alone."""
+        lately = LogHistogram()
+        for index, n in self._buckets.items():
+            more = n - before._buckets.get(index, 0)
+            if more > 0:
+                lately._buckets[index] = more
+        lately._sum = max(self._sum - before._sum, 0.0)
+        return lately
+
     def percentile(self, percent: float) -> float | None:
         """The duration in microseconds that ``percent`` (0 to 100) of all do not exceed, or None.
 

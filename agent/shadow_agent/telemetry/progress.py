@@ -153,7 +153,8 @@ def _facts(rate: float | None, ledger: Ledger, snapshot: Snapshot, state: State)
         causes = ", ".join(sorted(breakers.cause, key=lambda one: -breakers.cause[one])[:2])
         facts.append(Text(f"breaker {breakers.state}: {causes}", "bold red"))
     if state.sample < 1.0:
-        facts.append(Text(f"sample {state.sample:.3g}", "yellow"))
+        why = f" (governor: {state.cause})" if state.factor < 1.0 else ""
+        facts.append(Text(f"sample {state.sample:.3g}{why}", "yellow"))
     return Text(" · ").join(facts)
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from shadow_agent.telemetry.by_rule import rules_table
 from shadow_agent.telemetry.ledger import Ledger, blind, left_out, losses, meaning, wanted
+from shadow_agent.telemetry.load import describe_load
 from shadow_agent.telemetry.reasons import Outcome
 from shadow_agent.telemetry.side_effects import render_side_effects
 from shadow_agent.telemetry.terminal import (
@@ -135,6 +136,7 @@ def _verdict(summary: Mapping[str, Any], ledger: Ledger) -> Group:
     if summary["breaker"]["opened"]:
         lines.append(_breaker(summary["breaker"]))
     lines += [_interruption(interruption) for interruption in summary["interruptions"]]
+    lines += _range(summary)
     lines += [
         plain(f"The ledger does not balance: {line}", "bold red") for line in summary["imbalances"]
     ]
@@ -148,6 +150,21 @@ def _breaker(seen: Mapping[str, Any]) -> Text:
         f"for {duration(seen['open_s'])}.",
         "yellow",
     )
+
+
+def _range(summary: Mapping[str, Any]) -> Iterator[Text]:
+    """What load was compared, and when the governor looked away."""
+    governor, load = summary.get("governor"), summary.get("load")
+    if load is not None:
+        style = "dim" if load["blind_above"] is None else "yellow"
+        yield from (plain(f"load: {sentence}", style) for sentence in describe_load(load))
+    if governor is not None and governor["lowered_s"]:
+        causes = sorted({one["cause"] for one in governor["changes"]} - {"recovering"})
+        yield plain(
+            f"The governor lowered sampling for {duration(governor['lowered_s'])}, down to "
+            f"{percent(governor['min_factor'])} of the configured sample ({', '.join(causes)})",
+            "yellow",
+        )
 
 
 def _interruption(interruption: Mapping[str, Any]) -> Text:
@@ -285,5 +302,8 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[str]:
         if agent["cpu_us_per_compared"] is not None:
             yield f"{agent['cpu_us_per_compared']:,.0f} µs per comparison"
         yield f"{agent['max_rss_bytes'] / 2**20:.0f} MiB"
+        bpf = agent.get("bpf")
+        if bpf is not None and bpf["ns_per_packet"] is not None:
+            yield f"tap {bpf['ns_per_packet']:,.0f} ns a packet"
     yield f"run {escape(summary['run_id'])}"
     yield f"epoch {summary['epoch']}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["Cost", "Interruption", "Run", "State"]
+__all__ = ["BpfCost", "Cost", "Interruption", "ProcessCost", "Run", "State"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,16 @@ class Run:
     rules: tuple[tuple[str, str], ...] = ()  # name and action, in order
     unguarded: bool = False  # writes go out without a guard, by the operator's word
     dry_run: bool = False  # nothing goes out
+    governor: Mapping[str, Any] = field(default_factory=dict)  # as in the summary, once it acted
 
 
 class State(NamedTuple):
-    """What an operator may change while the run goes on."""
+    """What may change while the run goes on."""
 
     sample: float = 1.0  # share of traffic mirrored, 0 to 1
     paused: bool = False
+    factor: float = 1.0  # the governor's; in ``sample`` already
+    cause: str = "none"  # why it is what it is
 
 
 class Interruption(NamedTuple):
@@ -47,8 +50,39 @@ class Interruption(NamedTuple):
         return {"iface": self.iface, "from": self.start, "to": self.end, "seconds": self.seconds}
 
 
+class ProcessCost(NamedTuple):
+    """What one living process of the agent used."""
+
+    name: str  # as ps shows it
+    pid: int
+    cpu_s: float
+    memory_bytes: int  # proportional share
+
+    def as_dict(self) -> dict[str, object]:
+        """The process as the summary shows it."""
+        return {**self._asdict(), "cpu_s": round(self.cpu_s, 3)}
+
+
+class BpfCost(NamedTuple):
+    """What the tap costs those who send and receive, from short windows of the kernel's own count.
+
+    Nothing of it is in the agent's processor time.
+    """
+
+    run_time_ns: int
+    packets: int  # that were timed
+    seconds: float  # of the windows
+
+    @property
+    def ns_per_packet(self) -> float | None:
+        """None: no packet fell into a window."""
+        return self.run_time_ns / self.packets if self.packets else None
+
+
 class Cost(NamedTuple):
-    """What the agent itself used, supervisor and workers together."""
+    """What the agent itself used, supervisor and children together."""
 
     cpu_s: float
     max_rss_bytes: int
+    processes: tuple[ProcessCost, ...] = ()
+    bpf: BpfCost | None = None

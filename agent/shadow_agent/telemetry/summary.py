@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shadow_agent.telemetry.endpoints import Endpoint
     from shadow_agent.telemetry.histogram import LogHistogram
     from shadow_agent.telemetry.lines import Packets
-    from shadow_agent.telemetry.run import Cost, Interruption, Run
+    from shadow_agent.telemetry.run import BpfCost, Cost, Interruption, Run
     from shadow_agent.telemetry.snapshot import Snapshot
 
 __all__ = ["percentiles", "render_summary", "statuses", "summary_json"]
@@ -30,6 +30,9 @@ def summary_json(
     interruptions: Iterable[Interruption] = (),
     alerts: Sequence[str] = (),
     cost: Cost | None = None,
+    cage: Mapping[str, Any] | None = None,
+    governor: Mapping[str, Any] | None = None,
+    load: Mapping[str, Any] | None = None,
     shadow_packets: Packets | None = None,
     budget: Mapping[str, Any] | None = None,
     drained: bool = False,
@@ -38,6 +41,8 @@ def summary_json(
 
     ``budget``: what was spent of it, if the run has one.
     ``shadow_packets``: what the tap on the shadow side saw, a line of its own.
+    ``cage``: what holds the agent to its own; ``governor``: when less than configured was
+    mirrored, and ``load``: what range of production's load was compared (telemetry.load).
     ``drained``: the run is over, so whatever is still open counts as an imbalance.
     ``ledger`` is the complete one (``Ledger.with_kernel``), ``snapshot`` all workers' merged.
     Shares are from 0 to 1, latencies in microseconds; null means nothing to compute it from.
@@ -80,7 +85,9 @@ def summary_json(
         "rules": [_rule(*rule, snapshot.rules) for rule in run.rules],
         "interruptions": [interruption.as_dict() for interruption in interruptions],
         "alerts": list(alerts),
-        "agent": None if cost is None else _cost(cost, ledger),
+        "governor": None if governor is None else dict(governor),
+        "load": None if load is None else dict(load),
+        "agent": None if cost is None else _cost(cost, ledger, cage),
     }
 
 
@@ -140,10 +147,24 @@ def _worst(row: Endpoint) -> tuple[int, int, str, str]:
     return (-(row.status_mismatches + row.body_mismatches), -row.pairs, row.path, row.method)
 
 
-def _cost(cost: Cost, ledger: Ledger) -> dict[str, float | int | None]:
+def _cost(cost: Cost, ledger: Ledger, cage: Mapping[str, Any] | None) -> dict[str, Any]:
     compared = ledger.pairs.compared
     return {
         "cpu_s": round(cost.cpu_s, 3),
         "max_rss_bytes": cost.max_rss_bytes,
         "cpu_us_per_compared": round(cost.cpu_s * 1e6 / compared, 1) if compared else None,
+        "processes": [process.as_dict() for process in cost.processes],
+        "bpf": None if cost.bpf is None else _bpf(cost.bpf, ledger.packets.seen),
+        "budget": None if cage is None else dict(cage),
+    }
+
+
+def _bpf(cost: BpfCost, seen: int) -> dict[str, Any]:
+    each = cost.ns_per_packet
+    return {
+        "ns_per_packet": None if each is None else round(each, 1),
+        "measured_packets": cost.packets,
+        "measured_s": round(cost.seconds, 2),
+        # of all packets, were they like those that were measured; production and its clients pay it
+        "cpu_s_estimate": None if each is None else round(each * seen / 1e9, 3),
     }

@@ -55,7 +55,7 @@ def test_a_table_for_people(agents: Agents, capsys: pytest.CaptureFixture[str]) 
     assert heading.split()[:3] == ["target", "attached", "shadow"]
     assert line.split() == [
         *("web", "eth0:tcx,eth2:tcx", "http://[::1]:80", "[red]", "mirroring", "13", "-"),
-        *("7", "6", "-", "0.9999"),
+        *("7", "6", "-", "0.9999", "-", "-", "-"),
     ]
 
 
@@ -84,3 +84,34 @@ def test_a_cell_takes_any_answer() -> None:
     assert cell({"a": None}, "a") == "-"
     assert cell({"sample": 0.05}, "sample") == "0.05"
     assert cell({"state": "\x1b[2J"}, "state") == "\\x1b[2J"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({}, "mirroring"),
+        ({"governor": {"factor": 1.0, "cause": "none"}}, "mirroring"),
+        (
+            {"governor": {"factor": 0.5, "cause": "host_cpu"}},
+            "mirroring at 50% of the sample (governor: host_cpu)",
+        ),
+        (
+            {"governor": {"factor": 0.0, "cause": "ring_full"}},
+            "mirroring nothing (governor: ring_full)",
+        ),
+        ({"governor": {"factor": 0.0}, "paused": True}, "paused"),
+    ],
+)
+def test_what_the_governor_does(answer: dict[str, object], said: str) -> None:
+    """How much of the sample, and why it is not all."""
+    assert state(answer) == said
+
+
+def test_what_the_agent_costs(agents: Agents, capsys: pytest.CaptureFixture[str]) -> None:
+    """Processor seconds, memory, and the tap's time for a packet."""
+    cost = {"cpu_s": 12.4, "max_rss_bytes": 64 << 20, "bpf": {"ns_per_packet": 412.3}}
+    agents.answers = {"web": {**WEB, "agent": cost}}
+    assert main(["status"]) == 0
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.endswith("tap ns/packet")
+    assert line.split()[-3:] == ["12", "64", "412"]

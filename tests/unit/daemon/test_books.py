@@ -138,3 +138,15 @@ def test_requests_lost_in_the_kernel() -> None:
     kernel[Counter.RING_FULL_REQUESTS] = 3
     merged = Ledger(requests=Requests(lost=2))
     assert books.ledger(merged, kernel, 0).requests.lost == 3
+
+
+def test_the_short_way_to_some_sums() -> None:
+    """Requests, pairs and production's latency, of the living and the dead, as in the snapshot."""
+    books = Books(2)
+    one = Snapshot(ledger=Ledger(requests=Requests(started=5), pairs=Pairs(compared=3)))
+    one.production_first.add(100.0)
+    for shard in (0, 1):
+        books.report(shard, encode(one))
+    books.finish(1)
+    assert books.progress() == (10, 6)
+    assert books.production_first() == books.snapshot().production_first

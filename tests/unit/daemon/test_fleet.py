@@ -15,9 +15,11 @@ import pytest
 
 from shadow_agent.daemon import fleet as module
 from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.cage import Cage
 from shadow_agent.daemon.channel import frame
 from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.fleet import Fleet
+from shadow_agent.daemon.process import OUT_OF_MEMORY
 from shadow_agent.daemon.settings import WorkerSettings
 from shadow_agent.kernel.layout import Counter
 from shadow_agent.kernel.tap import Tap
@@ -45,6 +47,22 @@ class Ring:
         self.consumed = position
 
 
+class Caged:
+    """Who was let in, and what is said of an end."""
+
+    def __init__(self) -> None:
+        """Nobody."""
+        self.admitted: list[int] = []
+
+    def admit(self, pid: int) -> None:
+        """As a cage's."""
+        self.admitted.append(pid)
+
+    def explain(self, code: int) -> str | None:
+        """Of one exit code only."""
+        return "out of its memory budget" if code == OUT_OF_MEMORY else None
+
+
 class Stage:
     """A fleet of one, whose worker lives as told."""
 
@@ -61,9 +79,10 @@ class Stage:
         # replace() only looks at the fields that change
         settings = cast(WorkerSettings, SimpleNamespace(shards=1))
         monkeypatch.setattr(module, "replace", lambda made, **_: made)
+        self.cage = Caged()
         self.fleet = Fleet(
             cast(Tap, tap), settings, self.selector, self.books, self.said.append,
-            self.alerts.append,
+            self.alerts.append, cage=cast(Cage, self.cage),
         )  # fmt: skip
 
     def _run(self, *told: Any) -> NoReturn:
@@ -210,3 +229,14 @@ def test_one_that_does_not_hear_is_killed_at_the_end(stage: Stage) -> None:
     stage.fleet.stop()
     assert stage.fleet.pids == []
     assert stage.selector.get_map() == {}
+
+
+def test_a_worker_that_used_up_its_memory(stage: Stage) -> None:
+    """Is told apart from other deaths, and replaced like them."""
+    stage.life = lambda *_: os._exit(OUT_OF_MEMORY)
+    stage.fleet.start()
+    (first,) = stage.fleet.pids
+    stage.until_dead()
+    assert stage.cage.admitted == [first]
+    assert "died (out of its memory budget)" in stage.said[-1]
+    assert "starting another" in stage.said[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import resource
@@ -12,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from shadow_agent.daemon.process import (
+    OUT_OF_MEMORY,
     allow_files,
+    bound_memory,
     close_all_but,
     die_with_parent,
     drop_privileges,
+    end_if_out_of_memory,
     ignore_terminal_signals,
     name_process,
+    on_loop_exception,
 )
 from tests.unit.isolated import needs_root
 
@@ -164,3 +169,47 @@ def test_signals_of_the_terminal(number: signal.Signals) -> None:
         return "lives"
 
     assert in_child(work) == "'lives'"
+
+
+def test_memory_is_bounded() -> None:
+    """More than allowed is refused by the kernel; and when the host runs out, we go first."""
+
+    def work() -> str:
+        bound_memory(256 << 20)
+        score = Path("/proc/self/oom_score_adj").read_text(encoding="ascii").strip()
+        try:
+            bytearray(512 << 20)
+        except MemoryError:
+            return f"refused, {score}"
+        return f"granted, {score}"
+
+    assert in_child(work) == "'refused, 1000'"
+
+
+def test_without_a_limit_memory_is_not() -> None:
+    """A control group does it then."""
+
+    def work() -> tuple[int, int]:
+        bound_memory(None)
+        return resource.getrlimit(resource.RLIMIT_DATA)
+
+    assert in_child(work) == repr(resource.getrlimit(resource.RLIMIT_DATA))
+
+
+def test_the_end_of_memory_is_the_end() -> None:
+    """By an exit code of its own, also from a callback of an event loop; nothing else is."""
+    assert in_child(lambda: end_if_out_of_memory(ValueError("x"))) == "None"
+    assert in_child(lambda: end_if_out_of_memory(MemoryError())) == f"exit {OUT_OF_MEMORY}"
+
+    def work() -> None:
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(on_loop_exception)
+
+        def fail() -> None:
+            raise MemoryError
+
+        loop.call_soon(fail)
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+    assert in_child(work) == f"exit {OUT_OF_MEMORY}"

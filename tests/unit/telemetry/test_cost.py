@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from shadow_agent.telemetry.cost import cost_of
+from shadow_agent.telemetry.cost import cost_of, cpu_of
+from shadow_agent.telemetry.run import Cost
 
 
 def test_of_this_process() -> None:
@@ -37,4 +38,15 @@ def test_of_a_worker() -> None:
 
 def test_of_nobody() -> None:
     """A process that ended meanwhile costs nothing and breaks nothing."""
-    assert cost_of(1 << 30, [1 << 30]) == (0.0, 0)
+    assert cost_of(1 << 30, [1 << 30]) == Cost(0.0, 0)
+    assert cpu_of(1 << 30, [1 << 30]) == 0.0
+
+
+def test_by_process() -> None:
+    """Each by the name that ps shows; together they are the whole, but for those that ended."""
+    whole = cost_of(os.getpid(), [])
+    (alone,) = whole.processes
+    assert alone.pid == os.getpid()
+    assert alone.name
+    assert alone.memory_bytes == whole.max_rss_bytes
+    assert alone.cpu_s <= whole.cpu_s <= cpu_of(os.getpid(), [])

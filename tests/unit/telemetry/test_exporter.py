@@ -25,6 +25,8 @@ GAUGES_WITHOUT_UNIT = {
     "shadow_agent_paused",
     "shadow_agent_attached",
     "shadow_agent_breaker_workers",
+    "shadow_agent_sample_factor",
+    "shadow_agent_governor_cause",
 }
 
 

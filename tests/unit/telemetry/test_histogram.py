@@ -119,3 +119,17 @@ def test_a_forged_wire_form_is_refused(data: Any) -> None:
     """Anything ``as_dict`` could not have written is a ValueError of one line."""
     with pytest.raises(ValueError, match=r"^h[^\n]*$"):
         LogHistogram.from_dict(data, "h")
+
+
+@given(st.lists(st.floats(0, 1e9)), st.lists(st.floats(0, 1e9)))
+def test_since_is_what_was_added(first: list[float], later: list[float]) -> None:
+    """The histogram of the later ones alone."""
+    whole, alone = LogHistogram(), LogHistogram()
+    for us in first:
+        whole.add(us)
+    before = whole.copy()
+    for us in later:
+        whole.add(us)
+        alone.add(us)
+    assert whole.since(before) == alone
+    assert before.since(before).count == 0

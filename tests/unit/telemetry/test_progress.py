@@ -42,6 +42,15 @@ def test_state_is_shown(run: Run, ledger: Ledger, snapshot: Snapshot) -> None:
         progress.update(0.0, ledger, snapshot, State(sample=0.05, paused=True))
     assert "PAUSED" in out.getvalue()
     assert "sample 0.05" in out.getvalue()
+    assert "governor" not in out.getvalue()
+
+
+def test_a_lowered_sample_names_its_cause(run: Run, ledger: Ledger, snapshot: Snapshot) -> None:
+    """Nobody has to guess who lowered it."""
+    out = io.StringIO()
+    with Progress(Console(file=out, width=80), run) as progress:
+        progress.update(0.0, ledger, snapshot, State(0.1, factor=0.2, cause="ring_full"))
+    assert "sample 0.1 (governor: ring_full)" in out.getvalue()
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

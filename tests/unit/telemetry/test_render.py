@@ -146,3 +146,34 @@ def test_no_false_all_green(
     text = headline(ledger, different, share)
     assert said in text.plain
     assert text.style == style
+
+
+def test_a_governor_that_looked_away_shows(summary: dict[str, Any]) -> None:
+    """For how long, how far down and why; and above which load nothing was compared."""
+    governor = {
+        "lowered_s": 42.0,
+        "min_factor": 0.05,
+        "changes": [{"cause": "host_cpu"}, {"cause": "recovering"}],
+    }
+    load = {
+        "unit": "requests/s",
+        "production": {"least": 10.0, "most": 3100.0},
+        "compared": {"least": 120.0, "most": 800.0},
+        "blind_above": 900.0,
+        "buckets": [],
+    }
+    text = " ".join(printed(summary | {"governor": governor, "load": load}, 200).split())
+    assert "the comparison saw 120–800 req/s; production had up to 3,100; above 900 nothing" in text
+    assert (
+        "The governor lowered sampling for 42.0 s, down to 5.00 % of the configured sample "
+        "(host_cpu)" in text
+    )
+    assert "governor" not in printed(summary)
+
+
+def test_the_cost_of_the_tap(summary: dict[str, Any]) -> None:
+    """In the footer, once it was measured."""
+    bpf = {"ns_per_packet": 412.3}
+    text = printed(summary | {"agent": summary["agent"] | {"bpf": bpf}}, 200)
+    assert "tap 412 ns a packet" in text
+    assert "ns a packet" not in printed(summary, 200)

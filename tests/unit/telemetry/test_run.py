@@ -19,4 +19,4 @@ def test_defaults_claim_nothing() -> None:
     """A bare run knows no builds and taps nothing; a bare state mirrors everything."""
     run = Run("1", "t", "http://s", "r")
     assert (run.builds, run.attached, run.epoch) == ({}, {}, 0)
-    assert State() == (1.0, False)
+    assert tuple(State()) == (1.0, False, 1.0, "none")

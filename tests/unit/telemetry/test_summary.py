@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shadow_agent.telemetry.ledger import Ledger
-from shadow_agent.telemetry.run import Cost, Interruption, Run
+from shadow_agent.telemetry.run import BpfCost, Cost, Interruption, ProcessCost, Run
 from shadow_agent.telemetry.snapshot import Snapshot
 from shadow_agent.telemetry.summary import render_summary, statuses, summary_json
 
@@ -62,7 +62,34 @@ def test_the_contract(run: Run, ledger: Ledger, snapshot: Snapshot) -> None:
         "cpu_s": 0.004,
         "max_rss_bytes": 2**20,
         "cpu_us_per_compared": 40.0,
+        "processes": [],
+        "bpf": None,
+        "budget": None,
     }
+    assert data["governor"] is data["load"] is None
+
+
+def test_what_the_agent_cost(run: Run, ledger: Ledger, snapshot: Snapshot) -> None:
+    """By process, and the tap per packet: what was measured, and what that makes of all packets."""
+    cost = Cost(
+        1.0,
+        3 << 20,
+        (ProcessCost("shadow-worker0", 7, 0.25, 1 << 20),),
+        BpfCost(run_time_ns=50_000, packets=100, seconds=0.25),
+    )
+    agent = summary_json(run, ledger, snapshot, duration_s=1.0, cost=cost, cage={"by": "rlimit"})[
+        "agent"
+    ]
+    assert agent["processes"] == [
+        {"name": "shadow-worker0", "pid": 7, "cpu_s": 0.25, "memory_bytes": 1 << 20}
+    ]
+    assert agent["bpf"] == {
+        "ns_per_packet": 500.0,
+        "measured_packets": 100,
+        "measured_s": 0.25,
+        "cpu_s_estimate": 0.001,  # of 1,000 packets seen, to the ms
+    }
+    assert agent["budget"] == {"by": "rlimit"}
 
 
 def test_endpoints_come_worst_first(run: Run, ledger: Ledger, snapshot: Snapshot) -> None:
