@@ -410,3 +410,25 @@ def test_a_guard_that_dies_stops_mirroring(bed: Testbed, guards: list[Guarded]) 
     eventually(lambda: agent.ask("status")["paused"] is True, 40, "mirroring stops")
     assert "mirroring stops" in agent.process.errors()
     agent.stop()
+
+
+def test_a_guard_opens_writes(bed: Testbed, guards: list[Guarded]) -> None:
+    """A POST is replayed while the guard vouches, and refused where there is none."""
+    bed.prod.spawn(*calling.service_command(bed, PORT, bed.client), name="service")
+    bed.prod.wait_listening(PORT, 10)
+    guard = Guarded(bed, "writes", command=calling.service_command(bed, PORT, bed.client))
+    guards.append(guard)
+    guard.wait()
+    eventually(lambda: guard.greet().listening == (PORT,), 10, "the port is seen")
+    vouched = ("--guard", f"{bed.shadow.v4}:{HELLO}", "--guard-key", str(guard.key))
+    for argv, line, name in (
+        (vouched, "pairs", "compared"),
+        ((), "replay", "refused"),
+    ):
+        agent = attach(bed, *argv, "--methods", "GET,POST")
+        if argv:
+            agent.process.wait_output("writes may go out", PATIENCE_S)
+        bed.client.run("curl", "-sS", "--max-time", "20", "-d", "x", bed.prod.url(PORT, "/order/1"))
+        eventually(lambda: agent.ledger()["exchanges"]["answered"] == 1, 20, "answered")  # noqa: B023
+        found = agent.stop()["ledger"][line][name]
+        assert found == (1 if argv else {"unguarded": 1})
