@@ -12,9 +12,13 @@ class Notrack:
     """Decided once, at start, by trying; ``state`` is what status says of it."""
 
     def __init__(self, target: str, plan: Plan, wanted: str = "auto") -> None:
-        """Before anything is replayed. Takes a second at most when something is in the way."""
+        """Before anything is replayed. Takes two seconds at most when something is in the way.
+
+        ``wanted``: auto, off, or another reason for off.
+        """
         self._table: NotrackTable | None = None
-        self.state = self._decide(target, plan) if wanted == "auto" else "off (not asked for)"
+        why = "not asked for" if wanted == "off" else wanted
+        self.state = self._decide(target, plan) if wanted == "auto" else f"off ({why})"
 
     def close(self) -> None:
         """Track them again, if anything is tracked."""

@@ -62,6 +62,7 @@ def test_what_is_decided(
 def test_not_asked_for() -> None:
     """Then nothing is tried."""
     assert Notrack("web", PLAN, "off").state == "off (not asked for)"
+    assert Notrack("web", PLAN, "dry run").state == "off (dry run)"
 
 
 def test_no_nftables(monkeypatch: pytest.MonkeyPatch) -> None:

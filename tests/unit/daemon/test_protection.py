@@ -34,6 +34,8 @@ def test_what_is_said(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) 
     }
     assert made.fork is fork_here
     assert Protection(make_config(notrack="off", seccomp="off"), PLAN).warnings == []
+    dry = Protection(make_config(dry_run=True), PLAN)
+    assert dry.states["notrack"] == "off (dry run)", "not a byte is sent"
 
 
 def test_every_thread_sheds(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
