@@ -152,6 +152,34 @@ def test_a_write_needs_a_rule_and_a_guard_or_the_operator_s_word(
     assert "UNGUARDED: rule 'orders' (POST) opens writes" in agent.process.errors()
 
 
+def test_what_is_tagged_and_rewritten_arrives_so(bed: Testbed, shadow: PyServer) -> None:
+    """A header more, and changes by place; other requests as they were."""
+    rules = """
+[[rule]]
+action = "tag"
+path = "/a"
+tag = "X-Dry-Run: yes"
+
+[[rule]]
+action = "rewrite"
+method = "POST"
+path = "/orders/{id}"
+rewrite = [
+  { segment = "id", prefix = "s-" },
+  { query = "q", set = "2" },
+  { header = "X-User", remove = true },
+]
+"""
+    agent = with_rules(bed, "--unguarded", rules=rules)
+    say(bed, ("GET", "/a"), ("POST", "/orders/7?q=1", ("X-User", "ann")), ("GET", "/b"))
+    summary = agent.stop()
+    assert heard(shadow) == [("GET", "/a"), ("POST", "/orders/s-7?q=2"), ("GET", "/b")]
+    fields = [{name.lower(): value for name, value in one["headers"]} for one in shadow.requests()]
+    assert [one.get("x-dry-run") for one in fields] == ["yes", None, None]
+    assert not any("x-user" in one for one in fields)
+    assert [row["passed"] for row in summary["rules"]] == [1, 1]
+
+
 def test_methods_alone_send_no_write(bed: Testbed, shadow: PyServer) -> None:
     """``--methods all`` without a guard: reads go on, writes are refused by name."""
     agent = attach(bed, "--methods", "all")

@@ -20,7 +20,14 @@ from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.segment import Segment
 from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
-from shadow_agent.http.exchange import Event, Exchange, RequestHeadSeen
+from shadow_agent.http.exchange import (
+    Event,
+    Exchange,
+    RequestBodySeen,
+    RequestEnded,
+    RequestHeadSeen,
+)
+from shadow_agent.offline.changes import changed_lines
 from shadow_agent.offline.clock import CaptureClock
 from shadow_agent.offline.input import STDIN, open_input
 from shadow_agent.offline.lines import quoted
@@ -28,6 +35,7 @@ from shadow_agent.offline.output import Output, ReaderGone
 from shadow_agent.offline.privileges import become_unprivileged, limit_memory
 from shadow_agent.offline.read import DECODER_LIMITS, FLOW_LIMITS, HTTP_LIMITS, stopper
 from shadow_agent.policy.decision import PASSED, Policy, is_write
+from shadow_agent.policy.outgoing import OutgoingLimits
 from shadow_agent.policy.rule import Action, Change, Rule
 from shadow_agent.telemetry.ledger import left_out, losses
 from shadow_agent.telemetry.lines import Packets
@@ -80,6 +88,28 @@ def run(config: Config, path: str, examples: int, say: Callable[[str], None]) ->
     return ExitCode.INTERNAL if trial.defects else ExitCode.DONE
 
 
+class _Shown:
+    """An example whose rule changes it: its body is kept until it is whole."""
+
+    def __init__(self, rule: Rule, example: dict[str, Any]) -> None:
+        self._rule = rule
+        self._example = example
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, raw: bytes) -> None:
+        """More of the body; over the limit of what can be changed nothing is kept."""
+        self._size += len(raw)
+        if self._size <= 2 * OutgoingLimits().max_body:
+            self._pieces.append(raw)
+        else:
+            self._pieces.clear()
+
+    def finish(self, exchange: Exchange) -> None:
+        """The body is whole, or as whole as it will be."""
+        self._example["changes"] = changed_lines(self._rule, exchange, self._pieces)
+
+
 class Trial:
     """Segments in, decisions counted by rule and what became of the request."""
 
@@ -91,7 +121,8 @@ class Trial:
         self._policy = Policy(config.methods, b"", rules=rules_of(config), writes_open=True)
         self._counts: dict[str | None, dict[str, int]] = {}
         self._writes: dict[str | None, int] = {}
-        self._examples: dict[str | None, dict[str, list[dict[str, str]]]] = {}
+        self._examples: dict[str | None, dict[str, list[dict[str, Any]]]] = {}
+        self._shown: dict[Exchange, _Shown] = {}
         self.defects: list[str] = []
         self._assembler = Assembler(
             FLOW_LIMITS, HTTP_LIMITS, SegmentCounts(), RequestCounts(), ExchangeCounts()
@@ -116,6 +147,14 @@ class Trial:
         for event in events:
             if isinstance(event, RequestHeadSeen):
                 self._decide(event.exchange)
+            elif isinstance(event, RequestBodySeen):
+                shown = self._shown.get(event.exchange)
+                if shown is not None:
+                    shown.add(event.raw)
+            elif isinstance(event, RequestEnded):
+                shown = self._shown.pop(event.exchange, None)
+                if shown is not None:
+                    shown.finish(event.exchange)
 
     def _decide(self, exchange: Exchange) -> None:
         why = self._policy.refuse(exchange)
@@ -128,13 +167,15 @@ class Trial:
             self._writes[name] = self._writes.get(name, 0) + 1
         kept = self._examples.setdefault(name, {}).setdefault(outcome, [])
         if len(kept) < self._most:
-            kept.append(
-                {
-                    "method": exchange.method[:_LONGEST],
-                    "target": exchange.target[:_LONGEST].decode("latin-1"),
-                    "host": (exchange.host or b"")[:_LONGEST].decode("latin-1"),
-                }
-            )
+            example: dict[str, Any] = {
+                "method": exchange.method[:_LONGEST],
+                "target": exchange.target[:_LONGEST].decode("latin-1"),
+                "host": (exchange.host or b"")[:_LONGEST].decode("latin-1"),
+            }
+            kept.append(example)
+            if rule is not None and why is None and (rule.tag or rule.edits):
+                # at most as many as there are examples
+                self._shown[exchange] = _Shown(rule, example)
 
     # --- what is shown ---
 
@@ -188,6 +229,8 @@ class Trial:
                 for one in kept:
                     text = " ".join((one["method"], one["target"], one["host"])).rstrip()
                     yield b"    " + quoted(text.encode("latin-1"))
+                    for line in one.get("changes", ()):
+                        yield b"      " + quoted(line.encode("latin-1")).replace(b'\\"', b'"')
             if row["writes"] and not report["unguarded"]:
                 yield f"  {row['writes']:,} of them need a guard, or --unguarded".encode()
         for title in ("lost", "left_out"):

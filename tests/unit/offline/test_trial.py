@@ -32,7 +32,8 @@ RULES = (
 REQUESTS = [
     b"GET /admin/a HTTP/1.1\r\nHost: h\r\n\r\n",
     b"GET /x/../%61dmin HTTP/1.1\r\nHost: h\r\n\r\n",
-    b"POST /orders HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    b"POST /orders?q=1 HTTP/1.1\r\nHost: h\r\nX-User: ann\r\nContent-Type: application/json\r\n%b"
+    % b'Content-Length: 8\r\n\r\n{"id":7}',
     b"PUT /\x1b]0;evil HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
     b"PUT /\xc3\xa9 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -72,6 +73,16 @@ def test_by_rule() -> None:
         "sets json $.id to 1",
         "removes query q",
     ]
+    (example,) = orders["examples"]["passed"]
+    assert set(example["changes"]) >= {
+        "- POST /orders?q=1 HTTP/1.1",
+        "+ POST /orders HTTP/1.1",
+        "- X-User: ann",
+        "+ X-User: s-ann",
+        '- {"id":7}',
+    }
+    assert '+ {"id":1}' in example["changes"]
+    assert "      + X-User: s-ann" in text
     assert (idle["matched"], idle["changes"]) == (0, ["adds X-Dry: 1"])
     default = report["default"]
     assert default["methods"] == ["GET", "HEAD", "OPTIONS"]
