@@ -204,8 +204,12 @@ def test_by_source_network(bed: Testbed, shadow: PyServer) -> None:
 
 def test_a_dry_run_sends_nothing(bed: Testbed, shadow: PyServer) -> None:
     """Not a packet to the shadow, not even to see whether it is there; all is counted by rule."""
+    key = bed.directory / "guard.key"
+    key.write_text("k" * 40)
+    key.chmod(0o600)
+    guard = ("--guard", f"{bed.shadow.v4}:9999", "--guard-key", str(key))
     with Capture(bed.prod, bed.shadow_iface, f"host {bed.shadow.v4} and not arp") as capture:
-        agent = with_rules(bed, "--unguarded", "--dry-run")
+        agent = with_rules(bed, "--unguarded", "--dry-run", *guard)
         say(bed, ("GET", "/a"), ("POST", "/orders/7"), ("PUT", "/a"), ("GET", "/admin"))
         eventually(lambda: at(agent.ledger(), "replay.refused") == 4, 20, "all decided", agent.pid)
         summary = agent.stop()

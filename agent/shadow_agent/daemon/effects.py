@@ -32,7 +32,7 @@ class SideEffects:
         self._file: Path | None = config.guard_calls
         key = secrets.token_bytes(32) if config.guard_key is None else read_key(config.guard_key)
         self.vouch: Vouch | None = None
-        if config.guard is not None:
+        if config.guard is not None and not config.dry_run:  # which sends nothing to its host
             self.vouch = Vouch(config.guard, key, config.shadow.port, user)
             stack.callback(self.vouch.close)
             self._where = endpoint(*config.guard)
