@@ -143,7 +143,7 @@ def test_latency_is_each_sides_own(bed: Testbed) -> None:
 
 @families
 def test_curl(bed: Testbed, ipv6: bool) -> None:
-    """GET, HEAD, OPTIONS, uploads with a length and in chunks, with Expect, each as sent."""
+    """GET, HEAD, OPTIONS, uploads with a length and in chunks, with Expect, as sent but marked."""
     production = pyserver.start(bed.service)
     shadow = pyserver.start(bed.shadow)
     agent = attach(bed, "--methods", "all", "--unguarded")
@@ -169,6 +169,12 @@ def test_curl(bed: Testbed, ipv6: bool) -> None:
     for one in (*seen, *copied):
         for key in ("connection", "peer", "ts"):
             del one[key]
+    for one in copied:
+        marks = {"X-Shadow-Request", "X-Shadow-Request-Id"}
+        if one["method"] in {"POST", "PUT", "DELETE"}:
+            marks.add("Idempotency-Key")
+        assert {name for name, _ in one["headers"][-len(marks) :]} == marks
+        del one["headers"][-len(marks) :]
     assert sorted(copied, key=json.dumps) == sorted(seen, key=json.dumps)
     assert {one["body_len"] for one in copied} == {0, 3000}
 
