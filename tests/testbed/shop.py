@@ -100,7 +100,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Type", "").startswith("application/json"):
             token = json.loads(body).get("csrf")
         else:
-            token = (parse_qs(body.decode()).get("csrf") or [self.headers.get("X-CSRF-Token")])[0]
+            found = parse_qs(body.decode()).get("csrf")
+            token = found[0] if found else self.headers.get("X-CSRF-Token")
         if token != self.state.tokens[session]:
             self._answer(403)
             return

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.policy.alias import AliasLimits
-from shadow_agent.policy.alias_learn import NOTHING, Handed
-from shadow_agent.policy.decision import SAFE_METHODS
+from shadow_agent.policy.alias_learn import Handed
+from shadow_agent.policy.decision import is_write
 from shadow_agent.policy.diverged import Diverged
 from shadow_agent.policy.outgoing import Outgoing
 from shadow_agent.policy.session import cookie_set, session_of
@@ -46,12 +46,15 @@ class Sessions:
     ) -> None:
         """Without ``outgoing`` nothing is learned; divergence is seen all the same."""
         self._key = key
+        self._by_connection = key.kind == "connection"
         self._outgoing = outgoing
         self._diverged = Diverged(limits.max_sessions, limits.expiry_ns)
         self.taught = False  # since somebody looked: requests may wait for it
 
     def begin(self, exchange: Exchange) -> None:
         """A request head: whose session it is."""
+        if self._by_connection:
+            return
         session = session_of(exchange.request, self._key.kind, self._key.name)
         if session is not None:
             # what a client says is never taken for a connection's name
@@ -59,7 +62,7 @@ class Sessions:
 
     def lose(self, exchange: Exchange) -> None:
         """The shadow did not get it, or did not answer it."""
-        if exchange.method not in SAFE_METHODS:
+        if is_write(exchange.request):
             now = exchange.request_started_ts
             self._diverged.lose(exchange.session, exchange.id, now)
         offer: _Offer | None = exchange.handed
@@ -76,22 +79,24 @@ class Sessions:
         response = exchange.response
         if response is None or not exchange.answered:
             return
+        sessions = None if self._by_connection else self._sessions(exchange)
         replay: Replay | None = exchange.replay
-        sessions = self._sessions(exchange)
         outgoing = self._outgoing
         if replay is None or outgoing is None:
             return
-        body = exchange.response_kept or exchange.response_body
-        exchange.response_kept = None
-        handed = outgoing.teacher.handed(response, body)
-        if handed is NOTHING or not handed:
+        teacher, body = outgoing.teacher, None
+        if teacher.reads_bodies:
+            body = exchange.response_kept or exchange.response_body
+            exchange.response_kept = None
+        handed = teacher.handed(response, body)
+        if not handed:
             return
-        offer = _Offer(handed, sessions)
+        offer = _Offer(handed, sessions or (exchange.session,))
         if replay.handed is not None:
             self._learn(offer, replay.handed, exchange.request_started_ts)
         elif replay.reply is None or replay.reply.outcome is None:
             exchange.handed = offer
-            if self._key.kind != "connection":  # there, nothing overtakes the answer
+            if not self._by_connection:  # there, nothing overtakes the answer
                 self._expect(offer, exchange.request_started_ts)
 
     def shadow_ended(self, replay: Replay) -> None:
@@ -155,7 +160,7 @@ class Sessions:
 
     def _settle(self, offer: _Offer) -> None:
         """What the shadow has not handed out is not waited for any longer."""
-        if self._outgoing is None or self._key.kind == "connection":
+        if self._outgoing is None or self._by_connection:
             return
         aliases, teacher = self._outgoing.aliases, self._outgoing.teacher
         for where, value in teacher.expected(offer.handed):

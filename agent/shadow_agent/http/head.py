@@ -56,19 +56,8 @@ class Malformed(NamedTuple):
 class RequestHead:
     """A request's head. Its fields are split when somebody asks: framing needs a few only."""
 
-    __slots__ = (
-        "_headers",
-        "expect_continue",
-        "framing",
-        "host",
-        "keep_alive",
-        "method",
-        "override",
-        "raw",
-        "target",
-        "upgrade",
-        "version",
-    )
+    __slots__ = ("_headers", "expect_continue", "framing", "host", "keep_alive", "method", "override",
+                 "plain_for", "raw", "shared", "target", "upgrade", "version")  # fmt: skip
 
     def __init__(self, raw: bytes, method: str, target: bytes, version: str) -> None:
         """A head whose request line was accepted."""
@@ -83,6 +72,8 @@ class RequestHead:
         self.keep_alive = True
         self.expect_continue = False
         self.upgrade = False  # asks for another protocol, or is a CONNECT
+        self.shared: RequestHead | None = None  # stands for all heads with these fields
+        self.plain_for: object = None  # of such a one: who has nothing to say to its fields
 
     def take_raw(self, raw: bytes) -> None:
         """`raw` is what was captured; the head was judged, and its fields are read, mended."""
@@ -100,13 +91,14 @@ class RequestHead:
 class ResponseHead:
     """A response's head. Its fields are parsed when somebody asks: framing needs only one."""
 
-    __slots__ = ("_headers", "framing", "raw", "status")
+    __slots__ = ("_headers", "framing", "plain_for", "raw", "status")
 
     def __init__(self, raw: bytes, status: int, framing: int) -> None:
         """A head that llhttp accepted."""
         self.raw = raw  # as captured, with the empty line
         self.status = status
         self.framing = framing  # the body's length, CHUNKED or UNTIL_CLOSE; not if to a HEAD
+        self.plain_for: object = None  # who has nothing to say to its fields
         self._headers: Headers | None = None
 
     def take_raw(self, raw: bytes) -> None:
@@ -149,6 +141,7 @@ def parse_request(raw: bytes) -> RequestHead | Malformed:
     head.framing = known.framing
     head.keep_alive = known.keep_alive
     head.expect_continue = known.expect_continue
+    head.shared = known
     return head
 
 

@@ -125,17 +125,17 @@ class SessionAliases:
 class Aliases:
     """All sessions of a worker, the one used last at the end."""
 
-    __slots__ = ("_limits", "_sessions", "_size", "counts")
+    __slots__ = ("_limits", "_size", "counts", "sessions")
 
     def __init__(self, limits: AliasLimits) -> None:
         """Nothing is known."""
         self._limits = limits
-        self._sessions: OrderedDict[str, SessionAliases] = OrderedDict()
+        self.sessions: OrderedDict[str, SessionAliases] = OrderedDict()  # to look into only
         self._size = 0
         self.counts = AliasCounts()
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self.sessions)
 
     @property
     def size(self) -> int:
@@ -144,7 +144,7 @@ class Aliases:
 
     def of(self, session: str, now: int) -> SessionAliases | None:
         """Those of a session that has any."""
-        found = self._sessions.get(session)
+        found = self.sessions.get(session)
         if found is None:
             return None
         if now - found.used > self._limits.expiry_ns:
@@ -152,7 +152,7 @@ class Aliases:
             self.counts.expired += 1
             return None
         found.used = max(now, found.used)
-        self._sessions.move_to_end(session)
+        self.sessions.move_to_end(session)
         return found
 
     def learn(self, session: str, pair: Pair, now: int) -> None:
@@ -161,7 +161,7 @@ class Aliases:
         if not ours or (where is None and len(ours) < MIN_ANYWHERE):
             return
         if ours == theirs or len(ours) > MAX_VALUE:
-            known = self._sessions.get(session)
+            known = self.sessions.get(session)
             if known is not None:
                 self._size -= known.size
                 known.remove(where, ours)
@@ -177,13 +177,13 @@ class Aliases:
     def expect(self, session: str, where: Where, ours: bytes, now: int) -> None:
         """Production handed it out, and the shadow's answer is still to come."""
         if ours and len(ours) <= MAX_VALUE and (where is not None or len(ours) >= MIN_ANYWHERE):
-            found = self._sessions.get(session)
+            found = self.sessions.get(session)
             if found is None or found.at(where, ours) is None:
                 self._put(session, where, ours, Special.PENDING, now)
 
     def settle(self, session: str, where: Where, ours: bytes) -> None:
         """The shadow has handed out nothing in its place: it is sent as it is."""
-        found = self._sessions.get(session)
+        found = self.sessions.get(session)
         if found is not None and found.at(where, ours) is Special.PENDING:
             self._size -= found.size
             found.remove(where, ours)
@@ -191,15 +191,15 @@ class Aliases:
 
     def go_on(self, session: str, other: str, now: int) -> None:
         """The client of one session goes on under another name: it takes its aliases along."""
-        found = self._sessions.get(session)
+        found = self.sessions.get(session)
         if found is not None and session != other:
             for (where, ours), known in found.items():
                 self._put(other, where, ours, known, now)
 
     def _put(self, session: str, where: Where, ours: bytes, known: Known, now: int) -> None:
-        found = self._sessions.get(session)
+        found = self.sessions.get(session)
         if found is None:
-            found = self._sessions[session] = SessionAliases(now)
+            found = self.sessions[session] = SessionAliases(now)
             self._size += found.size
         self._size -= found.size
         found.put(where, ours, known)
@@ -208,23 +208,23 @@ class Aliases:
             self.counts.evicted += 1
         self._size += found.size
         found.used = max(now, found.used)
-        self._sessions.move_to_end(session)
+        self.sessions.move_to_end(session)
         self._make_room(now)
 
     def _make_room(self, now: int) -> None:
         limits = self._limits
-        while self._sessions:
-            session, oldest = next(iter(self._sessions.items()))
+        while self.sessions:
+            session, oldest = next(iter(self.sessions.items()))
             if now - oldest.used > limits.expiry_ns:
                 self.counts.expired += 1
-            elif len(self._sessions) > limits.max_sessions or self._size > limits.max_bytes:
+            elif len(self.sessions) > limits.max_sessions or self._size > limits.max_bytes:
                 self.counts.forgotten += 1
             else:
                 return
             self._forget(session)
 
     def _forget(self, session: str) -> None:
-        self._size -= self._sessions.pop(session).size
+        self._size -= self.sessions.pop(session).size
 
 
 def _cost(value: bytes, known: Known) -> int:

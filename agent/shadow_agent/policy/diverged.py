@@ -45,9 +45,9 @@ class Diverged:
 
     def has(self, session: str, number: int, now: int) -> bool:
         """Whether a request of this session came after a lost write."""
-        known = self._sessions.get(session)
-        if known is None:
+        if session not in self._sessions:
             return False
+        known = self._sessions[session]
         if now - known.used > self._expiry_ns:
             del self._sessions[session]
             return False

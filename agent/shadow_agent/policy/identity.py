@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from shadow_agent.http.exchange import Exchange
-from shadow_agent.policy.decision import SAFE_METHODS
+from shadow_agent.policy.decision import SAFE_METHODS, is_write
 from shadow_agent.policy.draft import FRAMING, Draft, Unfit, check_name, check_value
 
 # Of a configured line: what somebody writes by hand.
@@ -67,8 +67,8 @@ def field_line(text: str) -> tuple[bytes, bytes]:
 class Identity:
     """Adds the marks: by one splice where the request has none of these fields yet."""
 
-    __slots__ = ("_always", "_forwarded", "_key", "_looked_for", "_looked_for_in_writes",
-                 "_marker", "_marks", "_run", "_run_id")  # fmt: skip
+    __slots__ = ("_forwarded", "_key", "_looked_for", "_looked_for_in_writes",
+                 "_marker", "_marks", "_run", "_run_id", "_says_client", "_suffix")  # fmt: skip
 
     def __init__(self, marks: Marks, run: str) -> None:
         """``run`` names run and worker; with the exchange's number it is unique."""
@@ -86,9 +86,11 @@ class Identity:
             names.append(self._marker[0])
         if self._run_id:
             always += self._run_id + b": " + run.encode("ascii") + b"-"
-        self._always = always
+        # for heads that end in CRLF: with the exchange's number, and the empty line
+        self._suffix = always.replace(b"%", b"%%") + b"%d\r\n" if self._run_id else always
         self._forwarded = marks.forwarded
-        if self._forwarded is not Forwarded.OFF:
+        self._says_client = self._forwarded is not Forwarded.OFF
+        if self._says_client:
             names.append(_FIELDS[self._forwarded])
         self._looked_for = _needles(names)
         self._looked_for_in_writes = _needles([*names, self._key])
@@ -111,17 +113,19 @@ class Identity:
         """The head as captured and the marks at its end; None: it has such fields already."""
         request = exchange.request
         raw = request.raw
-        low = raw.lower()
-        write = request.method not in SAFE_METHODS
-        for needle in self._looked_for_in_writes if write else self._looked_for:
-            if needle in low:
-                return None
-        added = self._always
-        if self._run_id:
-            added += b"%d\r\n" % exchange.id
+        write = request.method not in SAFE_METHODS or (request.override and is_write(request))
+        shared = request.shared
+        if write or shared is None or shared.plain_for is not self:
+            low = raw.lower()
+            for needle in self._looked_for_in_writes if write else self._looked_for:
+                if needle in low:
+                    return None
+            if shared is not None and not write:
+                shared.plain_for = self
+        added = self._suffix % exchange.id if self._run_id else self._suffix
         if write and self._key:
             added += self._key + b": " + self._generated(exchange) + b"\r\n"
-        if self._forwarded is not Forwarded.OFF:
+        if self._says_client:
             added += _FIELDS[self._forwarded] + b": " + self._client(exchange) + b"\r\n"
         # the empty line may be a bare LF, which servers read as its like
         end = -2 if raw.endswith(b"\r\n") else -1
@@ -133,9 +137,9 @@ class Identity:
             draft.put(*self._marker)
         if self._run_id:
             draft.put(self._run_id, self.request_id(exchange).encode("ascii"))
-        if self._key and exchange.request.method not in SAFE_METHODS:
+        if self._key and is_write(exchange.request):
             draft.put(self._key, self._derived(draft, exchange))
-        if self._forwarded is not Forwarded.OFF:
+        if self._says_client:
             self._append_client(draft, exchange)
 
     def _generated(self, exchange: Exchange) -> bytes:

@@ -33,6 +33,9 @@ class Ready(Enum):
     ALIAS = "alias"  # not before the shadow has answered what this request builds on
 
 
+_YES: Final = Ready.YES  # a look-up on the class costs 60 ns
+
+
 class OutgoingLimits(NamedTuple):
     """Bytes; what is over one is refused: uneditable, malformed."""
 
@@ -54,25 +57,28 @@ class Settings(NamedTuple):
 class Outgoing:
     """Edits of the rule, then namespaces, then aliases, then the marks."""
 
-    __slots__ = ("_everywhere", "_limits", "_recipes", "_substitution", "aliases", "identity",
-                 "teacher")  # fmt: skip
+    __slots__ = ("_bodiless", "_everywhere", "_limits", "_nowhere", "_recipes", "_sessions",
+                 "_substitution", "aliases", "identity", "teacher")  # fmt: skip
 
     def __init__(self, settings: Settings, run: str) -> None:
         """``run`` names the run and the worker. Raises ValueError for what no config check let."""
         self.identity = Identity(settings.marks, run)
         self.aliases = Aliases(settings.alias_limits)
+        self._sessions = self.aliases.sessions  # to see without a call that one has no alias
         self.teacher = Teacher(settings.aliases, automatic=settings.automatic)
         self._substitution = Substitution([to for rule in settings.aliases for to in rule.to])
         self._everywhere = recipe(settings.namespaces, optional=True)
+        self._nowhere = not self._everywhere.steps
+        self._bodiless = not self._everywhere.kinds
         self._limits = settings.limits
         self._recipes: dict[int, tuple[Rule, Recipe]] = {}
 
     def ready(self, exchange: Exchange, pieces: Sequence[bytes], *, whole: bool) -> Ready:
         """Whether it may go out now; ``whole``: no more of its body will come."""
+        if exchange.rule is None and exchange.session not in self._sessions and self._bodiless:
+            return _YES
         made = self._recipe(exchange)
         known = self.aliases.of(exchange.session, exchange.request_started_ts)
-        if made is NOTHING and known is None and not self._everywhere.kinds:
-            return Ready.YES
         if not whole and exchange.request.framing and self._wants_body(exchange, made, known):
             return Ready.BODY
         if known is not None and known.pending:
@@ -89,9 +95,12 @@ class Outgoing:
 
         ``pieces``: the body so far, as captured; all of it where `ready` waited for it.
         """
-        made = self._recipe(exchange)
-        known = self.aliases.of(exchange.session, exchange.request_started_ts)
-        if made is NOTHING and known is None and not self._everywhere.steps:
+        made, known = NOTHING, None
+        if exchange.rule is not None:
+            made = self._recipe(exchange)
+        if exchange.session in self._sessions:
+            known = self.aliases.of(exchange.session, exchange.request_started_ts)
+        if made is NOTHING and known is None and self._nowhere:
             head = self.identity.splice(exchange)
             if head is not None:
                 return b"".join((head, *pieces)) if pieces else head
