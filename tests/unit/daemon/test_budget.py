@@ -87,7 +87,7 @@ def test_many_at_once_never_overdraw() -> None:
         assert [code_of(pid) for pid in pids] == [0] * 4
         took = (time.monotonic_ns() - begin) / NS
         os.close(theirs)
-        with open(ours, "rb") as said:
+        with os.fdopen(ours, "rb") as said:
             got = [[int(n) for n in line.split()] for line in said]
         assert sum(one for one, _ in got) == page.spent().requests == 4000
         assert sum(one for _, one in got) == slow.spent().requests
