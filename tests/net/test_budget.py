@@ -120,11 +120,13 @@ def test_wall_time_by_file(bed: Testbed) -> None:
 def test_the_cost_of_requests(bed: Testbed) -> None:
     """Each costs 1 where no rule says more: so many are sent, and the rest has that name."""
     shadow = pyserver.start(bed.shadow)
-    agent = attach_with(bed, {}, *FOUR, sections=budget(cost=25))
-    sent = drive(bed, 60, connections=8).sent
+    rule = {"name": "dear", "action": "replay", "path": "/dear/*", "cost": 2.5}
+    agent = attach_with(bed, {}, *FOUR, sections={**budget(cost=25), "[rule]": rule})
+    sent = drive(bed, 4, mix=[Ask("GET", "/dear/{n}")]).sent
+    sent += drive(bed, 60, connections=8).sent
     wait_settled(agent, sent)
     summary = agent.stop()
-    assert len(shadow.requests()) == 25
-    assert summary["ledger"]["replay"]["refused"] == {"cost": 35}
+    assert len(shadow.requests()) == 4 + 15
+    assert summary["ledger"]["replay"]["refused"] == {"cost": 45}
     assert summary["budget"]["cost"] == {"spent": 25.0, "of": 25.0}
     assert "the budget of cost is spent" in agent.process.errors()

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final
 
 from shadow_agent.config import parse
+from shadow_agent.config.budget import cost
 from shadow_agent.config.key import Key, RowError, Rows
 from shadow_agent.policy.never import shadowed
 from shadow_agent.policy.rule import SAFE_METHODS, Action, Change, Edit, Part, Place, Rule
@@ -180,6 +181,8 @@ def make(*, action: Action | None = None, name: str = "", **given: Any) -> Rule:
     """One rule from its keys. Raises ValueError for what does not fit together."""
     if action is None:
         raise ValueError(f"action is missing; give one of {', '.join(Action)}")
+    if action is Action.DROP and "cost" in given:
+        raise ValueError("what is dropped costs nothing; leave cost out")
     rule = Rule(name=name, action=action, **given)
     if (action is Action.TAG) != bool(rule.tag):
         fix = 'write tag = "X-Dry-Run: 1"' if action is Action.TAG else 'write action = "tag"'
@@ -259,6 +262,7 @@ RULES: Final = Rows(
     make,
     {
         "action": Key("action", _action),
+        "cost": Key("cost", cost, lambda value: None if value == 1.0 else value),
         "header": Key("headers", headers, _show_headers),
         "host": Key("host", host),
         "method": Key("methods", methods),

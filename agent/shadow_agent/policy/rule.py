@@ -76,3 +76,5 @@ class Rule:
     tag: str = ""
     # REWRITE: in this order
     edits: tuple[Edit, ...] = ()
+    # what each such request takes from the run's budget of cost
+    cost: float = 1.0

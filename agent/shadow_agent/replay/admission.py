@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shadow_agent.policy.breaker import Breaker
-from shadow_agent.policy.decision import SAFE_METHODS
+from shadow_agent.policy.decision import is_write
 from shadow_agent.telemetry.reasons import Outcome, Overload, Refused, Shed, Uncomparable
 
 if TYPE_CHECKING:
@@ -162,4 +162,4 @@ def says_nothing(replay: Replay) -> bool:
 
 
 def _lets(breaker: Breaker, replay: Replay, now: float) -> bool:
-    return breaker.lets(now, safe=replay.exchange.method in SAFE_METHODS)
+    return breaker.lets(now, safe=not is_write(replay.exchange.request))

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from shadow_agent.http.exchange import Exchange
-from shadow_agent.policy.budget import COST_OF_ONE
+from shadow_agent.policy.budget import COST_OF_ONE, millionths
 from shadow_agent.policy.rule import SAFE_METHODS
 from shadow_agent.replay.reply import Reply
 from shadow_agent.telemetry.reasons import Failed, Refused, Shed, Uncomparable
@@ -85,7 +85,9 @@ class Replay:
         self.sent_ns: int | None = None  # when we wrote its head, CLOCK_MONOTONIC
         self.retried = False  # sent a second time after an idle close crossed it
         self.admitted = False  # breaker and budgets let it through, and wait to hear of its end
-        self.cost = COST_OF_ONE  # millionths of the run's budget of cost
+        rule = exchange.rule
+        # millionths, from the run's budget of cost
+        self.cost = COST_OF_ONE if rule is None else millionths(rule.cost)
         self.ticket = 0  # the breaker's
         self.production_ended = False  # nothing more will be known of production's answer
         # kernel times (request's last byte out, answer's first in, its last in), ns

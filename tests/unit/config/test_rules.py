@@ -178,3 +178,19 @@ def test_too_many(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=f"more than {MAX_RULES} rules"):
         read(tmp_path, rows)
+
+
+def test_a_rule_has_its_cost(tmp_path: Path) -> None:
+    """One if it is not given; what is dropped has none."""
+    path = tmp_path / "c.toml"
+    flags = {"iface": ["eth0"], "port": [80], "shadow": "http://s"}
+    text = '[[rule]]\nname = "a"\naction = "replay"\npath = "/a"\ncost = 2.5\n'
+    text += '[[rule]]\nname = "b"\naction = "drop"\npath = "/b"\n'
+    path.write_text(text, encoding="utf-8")
+    config = load(flags, path)
+    assert [rule.cost for rule in config.rules] == [2.5, 1.0]
+    path.write_text(as_toml(config), encoding="utf-8")
+    assert load({}, path) == config
+    path.write_text(text + "cost = 1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="what is dropped costs nothing; leave cost out"):
+        load(flags, path)
