@@ -101,6 +101,7 @@ NO_TWIN: dict[str, str] = {
     "daemon.supervisor": "tests/net/test_operator.py, tests/net/test_mirror.py",
     "daemon.watch": "a protocol: mypy checks it",
     "daemon.worker": "tests/net/test_mirror.py, tests/net/test_overflow.py",
+    "daemon.worker_process": "tests/net/test_operator.py, tests/net/test_isolation.py",
     # a whole guard with its own processes: nothing of it works without its programs
     "guard.run": "tests/net/test_guard.py",
     # loaded programs and real interfaces

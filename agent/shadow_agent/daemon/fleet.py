@@ -18,7 +18,7 @@ from shadow_agent.daemon.channel import ChildChannel
 from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.isolation import fork_here
 from shadow_agent.daemon.settings import WorkerSettings
-from shadow_agent.daemon.worker import run_worker
+from shadow_agent.daemon.worker_process import run_worker
 from shadow_agent.kernel.tap import Tap
 from shadow_agent.telemetry.cost import Rollups
 

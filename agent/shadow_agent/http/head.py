@@ -56,8 +56,9 @@ class Malformed(NamedTuple):
 class RequestHead:
     """A request's head. Its fields are split when somebody asks: framing needs a few only."""
 
-    __slots__ = ("_headers", "expect_continue", "framing", "host", "keep_alive", "method", "override",
-                 "plain_for", "raw", "shared", "target", "upgrade", "version")  # fmt: skip
+    __slots__ = ("_headers", "expect_continue", "framing", "host", "keep_alive", "method",
+                 "override", "plain_for", "raw", "shared", "target", "upgrade",
+                 "version")  # fmt: skip
 
     def __init__(self, raw: bytes, method: str, target: bytes, version: str) -> None:
         """A head whose request line was accepted."""

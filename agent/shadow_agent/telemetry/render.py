@@ -12,8 +12,8 @@ from rich.text import Text
 
 from shadow_agent.telemetry.by_rule import rules_table
 from shadow_agent.telemetry.ledger import Ledger, blind, left_out, losses, meaning, wanted
-from shadow_agent.telemetry.load import describe_load
 from shadow_agent.telemetry.reasons import Outcome
+from shadow_agent.telemetry.remarks import remarks
 from shadow_agent.telemetry.side_effects import render_side_effects
 from shadow_agent.telemetry.terminal import (
     count,
@@ -132,48 +132,7 @@ def _verdict(summary: Mapping[str, Any], ledger: Ledger) -> Group:
         said = f" ({count(summary['diverged'])} pairs diverged: an earlier write is missing)"
         coverage.append(said, "dim")
     lines.append(coverage)
-    lines += [plain(f"ALERT {alert}", "bold red") for alert in summary["alerts"]]
-    if summary["breaker"]["opened"]:
-        lines.append(_breaker(summary["breaker"]))
-    lines += [_interruption(interruption) for interruption in summary["interruptions"]]
-    lines += _range(summary)
-    lines += [
-        plain(f"The ledger does not balance: {line}", "bold red") for line in summary["imbalances"]
-    ]
-    return Group(*lines)
-
-
-def _breaker(seen: Mapping[str, Any]) -> Text:
-    causes = ", ".join(f"{escape(name)} {count(n)}" for name, n in seen["cause"].items())
-    return Text(
-        f"The breaker opened {count(seen['opened'])} times ({causes}) and held back requests "
-        f"for {duration(seen['open_s'])}.",
-        "yellow",
-    )
-
-
-def _range(summary: Mapping[str, Any]) -> Iterator[Text]:
-    """What load was compared, and when the governor looked away."""
-    governor, load = summary.get("governor"), summary.get("load")
-    if load is not None:
-        style = "dim" if load["blind_above"] is None else "yellow"
-        yield from (plain(f"load: {sentence}", style) for sentence in describe_load(load))
-    if governor is not None and governor["lowered_s"]:
-        causes = sorted({one["cause"] for one in governor["changes"]} - {"recovering"})
-        yield plain(
-            f"The governor lowered sampling for {duration(governor['lowered_s'])}, down to "
-            f"{percent(governor['min_factor'])} of the configured sample ({', '.join(causes)})",
-            "yellow",
-        )
-
-
-def _interruption(interruption: Mapping[str, Any]) -> Text:
-    still = "" if interruption["to"] is not None else " and is still away"
-    return plain(
-        f"Nothing was mirrored for {duration(interruption['seconds'])}: "
-        f"{interruption['iface']} was away{still}",
-        "yellow",
-    )
+    return Group(*lines, *remarks(summary))
 
 
 def _latency(summary: Mapping[str, Any]) -> Group | None:
