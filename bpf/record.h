@@ -91,6 +91,8 @@ enum counter {
 	COPIED,         /* all pieces are on the ring */
 	RING_FULL_REQUESTS, /* of RING_FULL: segments that begin with a method token */
 	LEAKED,         /* packets of the shadow's address on the client-facing egress */
+	TIMED,          /* of SEEN: packets whose way through the program was timed */
+	TIMED_NS,       /* how long it was for them, together */
 	COUNTERS,
 };
 

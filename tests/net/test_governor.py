@@ -47,7 +47,7 @@ def run_record(agent: Agent) -> dict[str, Any]:
 
 def test_it_looks_away_and_says_so(served: Testbed) -> None:
     """Over a limit nothing is mirrored, production goes on, and every place tells when and why."""
-    agent = governed(served, "host-cpu = 0\nbpf-stats-s = 0.25", "--metrics", METRICS)
+    agent = governed(served, "host-cpu = 0", "--metrics", METRICS)
     url = served.service.url(PORT)
     running = traffic.start(served.client, url, ITEMS, rate=100, duration=120, connections=8)
     eventually(
@@ -107,19 +107,18 @@ def test_the_operators_share_is_the_ceiling(served: Testbed) -> None:
 
 def test_what_it_costs_is_told_live(served: Testbed) -> None:
     """Processor time and memory by process, and the tap's time for each packet."""
-    agent = governed(served, "enabled = false\nbpf-stats-s = 0.25", "--metrics", METRICS)
+    agent = governed(served, "enabled = false", "--metrics", METRICS)
 
     def measured() -> bool:
-        use(served, 3)
-        found = agent.ask("status")["agent"]["bpf"]
-        return found is not None and found["measured_packets"] >= 10
+        use(served, 20)
+        return bool(agent.ask("status")["agent"]["bpf"]["measured_packets"] >= 10)
 
-    eventually(measured, PATIENCE_S, "packets in a window", agent.pid)
+    eventually(measured, PATIENCE_S, "packets timed", agent.pid)
     cost = agent.ask("status")["agent"]
     names = {process["name"] for process in cost["processes"]}
     assert {"shadow-worker0", "shadow-metrics"} <= names
     assert all(process["memory_bytes"] > 1 << 20 for process in cost["processes"])
-    # an empty program takes some 70 ns, a copied packet some 500; a busy machine more
+    # a copied packet takes some 500 ns; on a busy machine more
     assert 20 < cost["bpf"]["ns_per_packet"] < 1e6
     eventually(
         lambda: (
@@ -170,7 +169,7 @@ def test_a_worker_that_uses_up_its_memory(bed: Testbed) -> None:
         '[governor]\nenabled = false\nmemory = "192M"\n[limits]\nmax-backlog-bytes = 1073741824\n'
         "ring-bytes = 16777216\nfirst-byte-timeout-s = 60\nwhole-timeout-s = 60\n"
     )
-    agent = attach(bed, "--config", str(config), "--methods", "all", home=home)
+    agent = attach(bed, "--config", str(config), "--methods", "all", "--unguarded", home=home)
     (first,) = workers(agent)
     body = bed.directory / "upload"
     with body.open("wb") as out:

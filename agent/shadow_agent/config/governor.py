@@ -46,8 +46,6 @@ class GovernorConfig:
     floor: float = 0.0
     # How long after it was lowered the sample stays low.
     hold_s: float = 10.0
-    # How often the tap's cost per packet is measured, for a quarter of a second; 0: never.
-    bpf_stats_s: float = 10.0
 
 
 def cores(value: object) -> float:
@@ -83,7 +81,6 @@ _CONVERT: Final[Mapping[str, Callable[[object], Any]]] = {
     "p95_times": _not_negative,
     "p95_answers": parse.whole(20, 1_000_000),
     "hold_s": parse.seconds,
-    "bpf_stats_s": _not_negative,
 }
 
 GOVERNOR: Final = Section(

@@ -13,12 +13,11 @@ from shadow_agent.daemon.cage import Cage, make_cage
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.governor import GovernorWatch, describe
-from shadow_agent.daemon.meter import BpfMeter
-from shadow_agent.kernel.layout import Role
+from shadow_agent.kernel.layout import Counter, Role
 from shadow_agent.kernel.tap import Tap
 from shadow_agent.policy.governor import Cause, Change
 from shadow_agent.telemetry.cost import Rollups, cost_of
-from shadow_agent.telemetry.run import Cost
+from shadow_agent.telemetry.run import BpfCost, Cost
 
 
 class HasPid(Protocol):
@@ -30,10 +29,10 @@ class HasPid(Protocol):
 
 
 class Own:
-    """Cage, governor and meter of one target: two steps, as forks come between them."""
+    """Cage and governor of one target: two steps, as forks come between them."""
 
     governor: GovernorWatch
-    meter: BpfMeter
+    _tap: Tap
 
     def __init__(self, config: Config, stack: ExitStack, say: Callable[[str], None]) -> None:
         """The cage, before the first fork. Raises UsageError."""
@@ -51,14 +50,14 @@ class Own:
         self._spent = 0.0
 
     def watch(
-        self, tap: Tap, dial: Dial, books: Books, fleet: Fleet, others: Sequence[HasPid],
-        stack: ExitStack,
+        self, tap: Tap, dial: Dial, books: Books, fleet: Fleet, others: Sequence[HasPid]
     ) -> None:  # fmt: skip
-        """Governor and meter, of a tap that is loaded and of those who are or will be forked."""
+        """The governor, of a tap that is loaded and of those who are or will be forked."""
 
         def children() -> list[int]:
             return [*fleet.pids, *(one.pid for one in others if one.pid)]
 
+        self._tap = tap
         self._children = children
         self._pss = fleet.memory.pss
         self._spent = cost_of(os.getpid(), ()).cpu_s
@@ -71,8 +70,6 @@ class Own:
             children,
         )
         self.governor.on_change.append(self._tell)
-        self.meter = BpfMeter(tap.programs, self._config.bpf_stats_s)
-        stack.callback(self.meter.close)
 
     def tick(self, now: float) -> None:
         """Four times a second."""
@@ -81,13 +78,14 @@ class Own:
             if pid not in self._admitted:  # a worker is already: it must not begin outside
                 self.cage.admit(pid)
         self._admitted = set(children)
-        self.meter.tick(now)
         self.governor.tick(now)
 
     def cost(self) -> Cost:
         """Since the workers were forked."""
         cost = cost_of(os.getpid(), self._children(), self._pss)
-        return cost._replace(cpu_s=max(cost.cpu_s - self._spent, 0.0), bpf=self.meter.cost)
+        kernel = self._tap.counters.read()[Role.PRODUCTION]
+        timed = BpfCost(kernel[Counter.TIMED_NS], kernel[Counter.TIMED])
+        return cost._replace(cpu_s=max(cost.cpu_s - self._spent, 0.0), bpf=timed)
 
     def facts(self) -> dict[str, Any]:
         """What the summary says of it, by its keys there."""

@@ -63,3 +63,5 @@ class Counter(IntEnum):
     COPIED = 13
     RING_FULL_REQUESTS = 14
     LEAKED = 15
+    TIMED = 16
+    TIMED_NS = 17

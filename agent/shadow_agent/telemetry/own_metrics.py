@@ -66,7 +66,7 @@ def own_cost(target: str, cost: Cost) -> Iterator[Metric]:
     each = None if cost.bpf is None else cost.bpf.ns_per_packet
     yield gauge(
         "bpf_per_packet_seconds",
-        "Time of the tap for each packet, measured in short windows; who sends or receives pays.",
+        "Time of the tap for each packet, one in 61 is timed; who sends or receives pays.",
         target,
         None if each is None else each / 1e9,
     )

@@ -164,7 +164,6 @@ def _bpf(cost: BpfCost, seen: int) -> dict[str, Any]:
     return {
         "ns_per_packet": None if each is None else round(each, 1),
         "measured_packets": cost.packets,
-        "measured_s": round(cost.seconds, 2),
         # of all packets, were they like those that were measured; production and its clients pay it
         "cpu_s_estimate": None if each is None else round(each * seen / 1e9, 3),
     }

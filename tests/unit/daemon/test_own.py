@@ -20,6 +20,7 @@ from shadow_agent.kernel.layout import Counter, Role
 from shadow_agent.kernel.tap import Tap
 from shadow_agent.policy.governor import Cause, Change
 from shadow_agent.telemetry.cost import Rollups
+from shadow_agent.telemetry.run import BpfCost
 from tests.unit.daemon.conftest import MakeConfig
 
 
@@ -52,9 +53,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
 def watching(own: Own, stack: ExitStack) -> None:
     """A tap on paper."""
     kernel = {role: dict.fromkeys(Counter, 0) for role in Role}
-    tap = SimpleNamespace(counters=SimpleNamespace(read=lambda: kernel), programs=dict)
+    tap = SimpleNamespace(counters=SimpleNamespace(read=lambda: kernel))
     fleet = cast(Fleet, SimpleNamespace(pids=[], memory=Rollups()))
-    own.watch(cast(Tap, tap), Dial(_Switches(), 1.0), Books(1), fleet, [], stack)
+    own.watch(cast(Tap, tap), Dial(_Switches(), 1.0), Books(1), fleet, [])
 
 
 def test_a_budget_that_cannot_be_kept_is_said(
@@ -79,6 +80,7 @@ def test_facts_and_cost(make_config: MakeConfig, stack: ExitStack, said: list[st
     cost = own.cost()
     assert [process.pid for process in cost.processes] == [os.getpid()]
     assert cost.cpu_s >= 0
+    assert cost.bpf == BpfCost(0, 0)
 
 
 def test_falls_are_said_and_the_end_of_a_rise(
