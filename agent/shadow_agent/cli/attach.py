@@ -141,4 +141,4 @@ def attach(
 
     from shadow_agent.daemon.supervisor import run  # noqa: PLC0415 - most of the package
 
-    return run(settings)
+    return run(settings, lambda: load(flags, config))

@@ -70,6 +70,20 @@ def resume(
     return ExitCode.DONE
 
 
+def reload(
+    config: ConfigFile = None,
+    debug: Debug = None,  # noqa: ARG001 - main looks at it
+    runtime_dir: RuntimeDir = None,
+    target: TargetOrOnly = None,
+) -> ExitCode:
+    """Read the configuration again, with the flags of the start over it; whole or not at all."""
+    name, answer = _ask(config, runtime_dir, target, "reload", {})
+    applied = answer.get("applied", [])
+    what = f"applied {', '.join(map(str, applied))}" if applied else "no change"
+    typer.echo(f"{name}: {what}")
+    return ExitCode.DONE
+
+
 def epoch(
     build: Annotated[
         str | None,

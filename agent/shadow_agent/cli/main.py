@@ -52,7 +52,7 @@ def build() -> typer.Typer:
     configuration.command("check")(config.check)
     app.add_typer(configuration, name="config")
     control = _group("Change a running attachment without restarting it.")
-    for command in (ctl.epoch, ctl.pause, ctl.resume, ctl.sample):
+    for command in (ctl.epoch, ctl.pause, ctl.reload, ctl.resume, ctl.sample):
         control.command()(command)
     app.add_typer(control, name="ctl")
     app.command()(detach.detach)

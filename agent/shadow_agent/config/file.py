@@ -82,6 +82,11 @@ def read(path: Path | None) -> File:
     return File(_settings(tree, position, KEYS), targets)
 
 
+def settings_of(tree: Mapping[str, object]) -> Settings:
+    """Of what a file would say at its top; what travels between our own processes."""
+    return _settings(tree, Position(Path("settings"), ""), KEYS)
+
+
 def _target(name: str, table: object, where: Position) -> Settings:
     try:
         parse.target(name)

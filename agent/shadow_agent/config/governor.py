@@ -34,8 +34,9 @@ class GovernorConfig:
     # Share of time in which some task may wait for a processor, or for memory (PSI); 1: never.
     cpu_pressure: float = 1.0
     memory_pressure: float = 0.2
-    # Share of records that may find the ring full; 1: never looked at.
-    ring_full: float = 0.02
+    # Share of records that may find the ring full; 1: never looked at. Lost records have a name in
+    # the ledger, and whoever counts requests wants to find them there.
+    ring_full: float = 1.0
     # Production's p95 in ms; None: no fixed limit.
     p95_ms: float | None = None
     # How many times its usual p95 production may take; 0: never looked at.

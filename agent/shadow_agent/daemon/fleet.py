@@ -12,11 +12,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NoReturn
 
+import orjson
+
+from shadow_agent.config import Config
 from shadow_agent.daemon.books import Books
 from shadow_agent.daemon.cage import Cage
 from shadow_agent.daemon.channel import ChildChannel
 from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.isolation import fork_here
+from shadow_agent.daemon.live import live_of, message_of
 from shadow_agent.daemon.settings import WorkerSettings
 from shadow_agent.daemon.worker_process import run_worker
 from shadow_agent.kernel.tap import Tap
@@ -89,13 +93,21 @@ class Fleet:
         self._draining = True
         for seat in self._seats:
             seat.restart_at = None
-            if seat.channel is not None and not seat.channel.send(_DRAIN):
-                self._kill(seat)
+        self._tell(_DRAIN)
 
     def allow_writes(self, allowed: bool) -> None:
         """Tell every worker, those to come too. Who cannot be told shall not go on."""
         self._settings = replace(self._settings, writes_open=allowed)
-        message = _WRITES_OPEN if allowed else _WRITES_CLOSED
+        self._tell(_WRITES_OPEN if allowed else _WRITES_CLOSED)
+
+    def change(self, config: Config) -> None:
+        """What a worker can be told anew; who cannot be told makes way for one who knows it."""
+        message = message_of(config)
+        live = live_of(message, self._settings.pool_limits)
+        self._settings = replace(self._settings, **live._asdict())
+        self._tell(orjson.dumps({"command": "change", "settings": message}))
+
+    def _tell(self, message: bytes) -> None:
         for seat in self._seats:
             if seat.channel is not None and not seat.channel.send(message):
                 self._kill(seat)

@@ -20,8 +20,8 @@ from shadow_agent.telemetry.load import LoadRange, Totals
 from shadow_agent.telemetry.lowered import Lowered
 
 _EVERY_S: Final = 1.0
-# One busy second is no overload of a host; this many in a row, on average, are.
-_BUSY_LOOKS: Final = 3
+# One busy second is no overload of a host or of ours; this many in a row, on average, are.
+_BUSY_LOOKS: Final = 10
 # Of our own processor budget; at the whole of it a control group has slowed us already.
 _NEAR: Final = 0.9
 # Fewer records in a second say nothing about the share that found the ring full.
@@ -84,6 +84,7 @@ class GovernorWatch:
         self._children = children
         self._host = Host() if host is None else host
         self._busy: deque[float] = deque(maxlen=_BUSY_LOOKS)
+        self._ours: deque[float] = deque(maxlen=_BUSY_LOOKS)
         self._before: _Seen | None = None
         self._answers: tuple[float, LogHistogram] | None = None  # since when, and up to then
         self._load = LoadRange()
@@ -120,13 +121,14 @@ class GovernorWatch:
             return
         if vitals.cpu is not None:
             self._busy.append(vitals.cpu)
+        self._ours.append(max(seen.cpu_s - before.cpu_s, 0.0) / (now - before.at))
         change = self._governor.update(
             Reading(
-                host_cpu=sum(self._busy) / _BUSY_LOOKS if len(self._busy) == _BUSY_LOOKS else None,
+                host_cpu=_mean(self._busy),
                 host_memory=vitals.memory,
                 cpu_pressure=vitals.cpu_pressure,
                 memory_pressure=vitals.memory_pressure,
-                agent_cpu=max(seen.cpu_s - before.cpu_s, 0.0) / (now - before.at),
+                agent_cpu=_mean(self._ours),
                 ring_full=_ring_full(before.kernel, seen.kernel),
                 p95_us=self._p95(now),
             ),
@@ -196,6 +198,11 @@ def describe(change: Change) -> str:
 
 def _unless(value: float, off: float) -> float | None:
     return None if value == off else value
+
+
+def _mean(looks: deque[float]) -> float | None:
+    """Over all of them; None before there are as many as it takes."""
+    return sum(looks) / len(looks) if len(looks) == looks.maxlen else None
 
 
 def _ring_full(before: Mapping[Counter, int], now: Mapping[Counter, int]) -> float | None:

@@ -22,6 +22,7 @@ from shadow_agent.http.exchange import (
     RequestHeadSeen,
 )
 from shadow_agent.policy.decision import Policy, is_write
+from shadow_agent.policy.rules import RuleSet
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
 from shadow_agent.replay.reply import Reply
@@ -153,6 +154,11 @@ class Mirror:
         self._policy.writes_open = allowed
         if not allowed:
             self._pool.refuse_waiting(Refused.UNGUARDED, lambda one: is_write(one.request))
+
+    def change(self, methods: frozenset[str] | None, rules: RuleSet | None) -> None:
+        """Other rules: for the next requests, and for those that still wait."""
+        self._policy.change(methods, rules)
+        self._pool.refuse_waiting(Refused.RULE, self._policy.drops)
 
     def drain(self, now: int) -> None:
         """The end: whatever is open is named and closed."""

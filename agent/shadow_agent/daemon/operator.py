@@ -19,8 +19,13 @@ class Operator:
         dial: Dial,
         folder: RunFolder,
         note: Callable[[str | None], None],
+        reload: Callable[[], dict[str, Any]],
     ) -> None:
-        """``note`` gets what went wrong beside the command itself, or None."""
+        """``note`` gets what went wrong beside the command itself, or None.
+
+        ``reload`` reads the configuration again and returns the answer.
+        """
+        self._reload = reload
         self._account = account
         self._dial = dial
         self._folder = folder
@@ -43,6 +48,8 @@ class Operator:
                 self._dial.go(Who.OPERATOR, "ctl resume")
                 paused = self._account.state().paused
                 return {"ok": True, "paused": paused, "stopped": self._dial.stopped}
+            case {"command": "reload"}:
+                return self._reload()
             case {"command": "epoch"}:
                 account = self._account
                 account.next_epoch(command.get("build"), command.get("shadow_build"))

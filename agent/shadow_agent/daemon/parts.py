@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import selectors
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from shadow_agent import __version__
 from shadow_agent.config import Config, unprivileged_user
@@ -83,6 +84,7 @@ class Parts:
 def assemble(
     config: Config, plan: Plan, folder: RunFolder, stack: ExitStack,
     selector: selectors.BaseSelector, handler: Handler, voice: Voice,
+    reload: Callable[[], dict[str, Any]],
 ) -> Parts:  # fmt: skip
     """Make them; whatever they open is undone by ``stack``. Raises UsageError, HostError."""
     for line in (*remove_stale(config.target), *nftables.remove_stale(config.target)):
@@ -124,7 +126,7 @@ def assemble(
         builds={"production": config.production_build, "shadow": config.shadow_build},
         epoch=1,
         loader=str(tap.loader),
-        rules=tuple((rule.name, str(rule.action)) for rule in config.rules),
+        rules=rule_names(config),
         unguarded=config.unguarded,
         dry_run=config.dry_run,
     )
@@ -150,7 +152,7 @@ def assemble(
         places=places,
         account=account,
         dial=dial,
-        operator=Operator(account, dial, folder, voice.note),
+        operator=Operator(account, dial, folder, voice.note, reload),
         audit=audit,
         protection=protection,
         kept=kept,
@@ -160,6 +162,11 @@ def assemble(
         own=own,
         watches=tuple(watches),
     )
+
+
+def rule_names(config: Config) -> tuple[tuple[str, str], ...]:
+    """Names and actions, in order: what a summary has of rules."""
+    return tuple((rule.name, str(rule.action)) for rule in config.rules)
 
 
 def _load(config: Config, plan: Plan) -> Tap:

@@ -19,10 +19,12 @@ from rich.console import Console
 from shadow_agent.config import Config, as_dict
 from shadow_agent.daemon.audit import Actor
 from shadow_agent.daemon.control import Answer
+from shadow_agent.daemon.dial import Who
 from shadow_agent.daemon.ending import Ending
 from shadow_agent.daemon.log import open_log
-from shadow_agent.daemon.parts import assemble
+from shadow_agent.daemon.parts import assemble, rule_names
 from shadow_agent.daemon.plan import Plan, make_plan
+from shadow_agent.daemon.reload import Reload
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
@@ -37,9 +39,10 @@ _SHOW_S: Final = 0.5
 _METRICS_S: Final = 1.0
 
 
-def run(config: Config) -> ExitCode:
+def run(config: Config, read: Callable[[], Config]) -> ExitCode:
     """Attach, mirror until told to stop or done, detach, drain, summarise.
 
+    ``read`` reads the configuration again for `ctl reload`; it raises OperatorError.
     Raises OperatorError before anything is attached; after that only defects raise, and
     nothing stays attached then either.
     """
@@ -52,13 +55,16 @@ def run(config: Config) -> ExitCode:
             stack.callback(plan.isolation.close)
         stack.enter_context(claim(config, plan.places))
         folder = RunFolder.create(config)
-        return Supervisor(config, plan, folder, stack).run()
+        return Supervisor(config, plan, folder, stack, read).run()
 
 
 class Supervisor:
     """One attached target, from load to summary. Everything it opens is undone by ``stack``."""
 
-    def __init__(self, config: Config, plan: Plan, folder: RunFolder, stack: ExitStack) -> None:
+    def __init__(
+        self, config: Config, plan: Plan, folder: RunFolder, stack: ExitStack,
+        read: Callable[[], Config],
+    ) -> None:  # fmt: skip
         """Loads the tap; nothing is attached yet."""
         self._config = config
         self._folder = folder
@@ -67,11 +73,13 @@ class Supervisor:
         self._tripped = False  # the alert about it was raised
         self._waiting: list[Answer] = []  # who asked to detach
         self._selector = stack.enter_context(selectors.DefaultSelector())
-        parts = assemble(config, plan, folder, stack, self._selector, self._command, self)
+        reload = Reload(config, read, self._adopt).run
+        parts = assemble(config, plan, folder, stack, self._selector, self._command, self, reload)
         self._tap = parts.tap
         self._fleet = parts.fleet
         self._places = parts.places
         self._account = parts.account
+        self._dial = parts.dial
         self._operator = parts.operator
         self._audit = parts.audit
         self._protection = parts.protection
@@ -190,6 +198,15 @@ class Supervisor:
         return ExitCode.DONE
 
     # --- the operator ---
+
+    def _adopt(self, config: Config) -> None:
+        """A configuration in which only what can change under way has changed."""
+        self._config = config
+        self._fleet.change(config)
+        self._dial.share(Who.OPERATOR, config.sample, "ctl reload")
+        account = self._account
+        account.run = replace(account.run, rules=rule_names(config))
+        self.note(self._folder.write_run(account.run))
 
     def _command(self, command: dict[str, Any], answer: Answer) -> None:
         if command["command"] == "detach":

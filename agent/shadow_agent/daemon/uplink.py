@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -17,8 +17,18 @@ from shadow_agent.errors import one_line
 class Uplink(asyncio.Protocol):
     """Sends snapshots up, hears commands, and ends the process when the supervisor is gone."""
 
-    def __init__(self, on_drain: Callable[[], None], on_writes: Callable[[bool], None]) -> None:
-        """Not connected yet. ``on_writes`` hears whether writes may go out from now on."""
+    def __init__(
+        self,
+        on_drain: Callable[[], None],
+        on_writes: Callable[[bool], None],
+        on_change: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Not connected yet.
+
+        ``on_writes`` hears whether writes may go out from now on, ``on_change`` what else is to be
+        so: see ``Fleet.change``.
+        """
+        self._on_change = on_change
         self._on_drain = on_drain
         self._on_writes = on_writes
         self._unframer = Unframer()
@@ -46,6 +56,8 @@ class Uplink(asyncio.Protocol):
                     self._on_drain()
                 case {"command": "writes", "open": bool(allowed)}:
                     self._on_writes(allowed)
+                case {"command": "change", "settings": dict(settings)}:
+                    self._on_change(settings)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop: without a supervisor nobody would stop us."""

@@ -11,13 +11,15 @@ import os
 import socket
 import time
 import traceback
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from shadow_agent.daemon.claims import ClaimPage
 from shadow_agent.daemon.kept import keep
+from shadow_agent.daemon.live import live_of
 from shadow_agent.daemon.mirror import Mirror, Sessions
 from shadow_agent.daemon.process import end_if_out_of_memory
-from shadow_agent.daemon.settings import WorkerSettings, admission, make_policy
+from shadow_agent.daemon.settings import WorkerSettings, admission, make_policy, rules_of
 from shadow_agent.daemon.uplink import Uplink, complain
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.http.assembler import Assembler
@@ -88,7 +90,7 @@ class Worker:
             ExchangeCounts(),
         )
         self._mirror = Mirror(assembler, policy, self._pool, self._tally, sessions)
-        self._uplink = Uplink(self.begin_drain, self._mirror.allow_writes)
+        self._uplink = Uplink(self.begin_drain, self._mirror.allow_writes, self._change)
         self._close_kept = keep(settings, self._mirror, self._complain)
         self._state = control.state()
         self._changes = control.changes()
@@ -116,6 +118,13 @@ class Worker:
         """The tap is off: read what is left, wait for answers that are due, then end."""
         if self._drain_by is None:
             self._drain_by = self._loop.time() + self._settings.drain_s
+
+    def _change(self, settings: dict[str, Any]) -> None:
+        """The supervisor has read its configuration again."""
+        live = live_of(settings, self._pool.limits)
+        self._settings = replace(self._settings, **live._asdict())
+        self._pool.limits = live.pool_limits
+        self._mirror.change(live.methods, rules_of(self._settings))
 
     def _on_done(self, replay: Replay, timeline: Timeline) -> None:
         self._mirror.on_done(replay, timeline)

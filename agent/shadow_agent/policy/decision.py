@@ -62,6 +62,14 @@ class Policy:
         self._methods = methods
         self._rules = rules
 
+    def drops(self, exchange: Exchange) -> bool:
+        """Whether it would be refused, were it judged by its head now; nothing is counted."""
+        if self._rules is None or (match := self._rules.find(exchange)) is None:
+            methods = self._methods
+            return methods is not None and not _among(exchange.request, methods)
+        exchange.rule = match.rule
+        return match.rule.action is _DROP or not match.sure
+
     def refuse(self, exchange: Exchange) -> Refused | None:
         """The reason not to send it, or None: then it was taken from the budget.
 

@@ -2,7 +2,7 @@
 
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +27,8 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """Stands in for the supervisor: what it was to run."""
     runs: list[Config] = []
 
-    def run(config: Config) -> ExitCode:
+    def run(config: Config, read: Callable[[], Config]) -> ExitCode:
+        assert read() == config  # `ctl reload` reads what the start has read
         runs.append(config)
         return ExitCode.INCONCLUSIVE
 

@@ -43,6 +43,9 @@ class Fake:
     def write_run(self, _run: Run) -> str | None:
         return "disk full"
 
+    def reload(self) -> dict[str, Any]:
+        return {"ok": True, "applied": ["sample"]}
+
     def note(self, text: str | None) -> None:
         self.trouble = text
 
@@ -56,7 +59,9 @@ def fake() -> Fake:
 @pytest.fixture
 def operator(fake: Fake) -> Operator:
     """At work on it."""
-    return Operator(cast(Account, fake), Dial(fake, 1.0), cast(RunFolder, fake), fake.note)
+    return Operator(
+        cast(Account, fake), Dial(fake, 1.0), cast(RunFolder, fake), fake.note, fake.reload
+    )
 
 
 def test_commands(operator: Operator, fake: Fake) -> None:
@@ -70,6 +75,7 @@ def test_commands(operator: Operator, fake: Fake) -> None:
     resumed = operator.obey({"command": "resume"})
     assert resumed == {"ok": True, "paused": True, "stopped": {}}
     assert operator.obey({"command": "epoch", "build": "c"})["epoch"] == 1
+    assert operator.obey({"command": "reload"})["applied"] == ["sample"]
     assert fake.done == [0.0, True, False, ("c", None)]
     assert fake.trouble == "disk full"
 

@@ -1,0 +1,101 @@
+"""A changed configuration under a running agent, on real traffic."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.net.agent import PATIENCE_S, PORT, Home, at, attach
+from tests.net.faults import workers
+from tests.testbed import Testbed, eventually, nginx, tools
+
+pytestmark = pytest.mark.net
+
+
+@pytest.fixture
+def served(bed: Testbed) -> Testbed:
+    """Production and shadow run, alike."""
+    nginx.start(bed.service, "v1")
+    nginx.start(bed.shadow, "v1")
+    return bed
+
+
+class File:
+    """A configuration file that changes."""
+
+    def __init__(self, home: Home) -> None:
+        home.path.mkdir()
+        self.path: Path = home.path / "own.toml"
+
+    def write(self, text: str) -> None:
+        """All of it; the machine of the tests is busy with them."""
+        self.path.write_text(f"{text}\n[governor]\nenabled = false\n", encoding="utf-8")
+
+
+def use(bed: Testbed, path: str, requests: int = 3) -> None:
+    """Some requests, each answered by production."""
+    for _ in range(requests):
+        assert tools.curl(bed.client, bed.service.url(PORT, path)).status == 200
+
+
+def test_rules_change_under_way(served: Testbed) -> None:
+    """From the next request on; nothing is lost, and it is on record who asked for it."""
+    home = Home(served)
+    file = File(home)
+    file.write("")
+    agent = attach(served, "--config", str(file.path), home=home)
+    use(served, "/health")
+    agent.wait_compared(3)
+    file.write('[[rule]]\nname = "no health"\naction = "drop"\npath = "/health"\n')
+    shown = home.command("ctl", "reload")
+    assert (shown.returncode, shown.stdout) == (0, "eth0-8080: applied rule\n")
+    use(served, "/health")
+    use(served, "/api/items")
+    agent.wait_compared(6)
+    summary = agent.stop()
+    assert summary["ledger"]["replay"]["refused"] == {"rule": 3}
+    (rule,) = summary["rules"]
+    assert (rule["name"], rule["matched"]) == ("no health", 3)
+    audit = [json.loads(line) for line in (home.data / "audit.log").read_text().splitlines()]
+    assert any("ctl reload" in json.dumps(entry) for entry in audit)
+
+
+def test_a_worker_that_is_replaced_knows_the_change(served: Testbed) -> None:
+    """It is forked with what was read last."""
+    home = Home(served)
+    file = File(home)
+    file.write("")
+    agent = attach(served, "--config", str(file.path), home=home)
+    file.write('[[rule]]\naction = "drop"\npath = "/health"\n')
+    assert agent.ask("reload")["applied"] == ["rule"]
+    (first,) = workers(agent)
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: workers(agent) not in ([], [first]), PATIENCE_S, "another worker")
+    use(served, "/health")
+    use(served, "/api/items")
+    agent.wait_compared(3)
+    assert at(agent.stop()["ledger"], "replay.refused") == 3
+
+
+def test_what_cannot_change_is_named(served: Testbed) -> None:
+    """And nothing of it is applied, not even what could be; a broken file neither."""
+    home = Home(served)
+    file = File(home)
+    file.write("")
+    agent = attach(served, "--config", str(file.path), home=home)
+    file.write("sample = 0.5\n[limits]\nring-bytes = 4096\n")
+    shown = home.command("ctl", "reload")
+    assert shown.returncode == 2
+    assert "limits.ring-bytes cannot change under way; detach and attach again" in shown.stderr
+    file.write("sampel = 0.5\n")
+    shown = home.command("ctl", "reload")
+    assert "own.toml:1: unknown key sampel; did you mean sample?" in shown.stderr
+    assert agent.ask("status")["sample"] == 1.0
+    file.write("sample = 0.5\n")
+    assert agent.ask("reload")["applied"] == ["sample"]
+    assert agent.ask("status")["sample"] == 0.5
+    agent.stop()
