@@ -40,7 +40,7 @@ struct record {
 	__u32 length;  /* payload of this piece on the wire */
 	__u32 copied;  /* payload bytes that follow; 0 for ROLE_SHADOW */
 	__u32 ifindex;
-	__u32 number;  /* per-flow record number when sampling by request; 0 when not */
+	__u32 number;  /* with slots, see NUMBER_EPOCH_SHIFT; 0 without */
 	__u8 family;    /* 4 or 6 */
 	__u8 tcp_flags; /* as in the TCP header */
 	__u8 direction;
@@ -52,9 +52,21 @@ struct record {
 };
 _Static_assert(sizeof(struct record) == 80, "record is 80 bytes");
 
-#define PORT_WORDS 1024
+/* With slots (slots.h), where packets are skipped on purpose in mid-flow, user space tells skipped
+ * from lost by a record's number. From its lowest bit: the count of the packets of its flow and
+ * direction that were to be copied, the one that found the ring full too (16 bits); how often the
+ * flow was left since it has its slot (7 bits); whether a request starts here and no other is open
+ * (1 bit); and a tag of when the flow got its slot (8 bits). */
+#define NUMBER_EPOCH_SHIFT 16
+#define NUMBER_EPOCHS 128
+#define NUMBER_SURE (1 << 23)
+#define NUMBER_TENANCY_SHIFT 24
 
-/* One page that user space writes and the programs read. */
+#define PORT_WORDS 1024
+/* Fraction bits of the budget's nanoseconds per byte: 1 is 1 TB/s. */
+#define COST_SHIFT 10
+
+/* Pages that user space writes and the programs read. */
 struct control {
 	__u64 lease_ns;    /* CLOCK_MONOTONIC of the agent's last heartbeat */
 	__u64 lease_max_ns; /* older than this: the agent is dead or hangs, copy nothing */
@@ -68,10 +80,16 @@ struct control {
 	__u8 shadow_addr[16];
 	__u8 shadow_port[2];
 	__u8 guard; /* 1: count packets of shadow_addr on the client-facing egress */
-	__u8 pad[5];
+	__u8 by_request; /* 1: what is copied is decided anew at each request's start (slots.h) */
+	__u8 pad[4];
+	__u64 budget_cost;     /* ns that a byte takes of the byte budget << COST_SHIFT; 0: nothing */
+	__u64 budget_burst_ns; /* how far copying may run ahead of the budget */
 	__u64 ports[PORT_WORDS]; /* bitmap of service ports */
+	__u8 pad_line[40]; /* the rest is written for every copy: a cache line of its own */
+	__u64 budget_until_ns; /* what was copied is paid for at this time, CLOCK_MONOTONIC */
 };
-_Static_assert(sizeof(struct control) == 72 + 8 * PORT_WORDS, "control has no holes");
+_Static_assert(sizeof(struct control) == 136 + 8 * PORT_WORDS, "control has no holes");
+_Static_assert(__builtin_offsetof(struct control, budget_until_ns) % 64 == 0, "a line of its own");
 
 /* Per CPU and role. SEEN equals the sum of the others up to COPIED. */
 enum counter {
@@ -81,7 +99,7 @@ enum counter {
 	NO_PAYLOAD,     /* a pure ACK of the service */
 	PAUSED,         /* off switch, trip or stale lease */
 	SAMPLED_OUT,    /* a flow outside the sample */
-	OVER_BUDGET,    /* byte budget spent */
+	OVER_BUDGET,    /* of a request that began when the byte budget was spent */
 	OTHER_HOST,     /* a frame addressed to another host (bridge, macvlan parent) */
 	FRAGMENT,       /* an IP fragment of TCP: no ports in most of them */
 	TUNNEL,         /* IP-in-IP, GRE, VXLAN, GENEVE: what is inside is not looked at */
@@ -93,6 +111,7 @@ enum counter {
 	LEAKED,         /* packets of the shadow's address on the client-facing egress */
 	TIMED,          /* of SEEN: packets whose way through the program was timed */
 	TIMED_NS,       /* how long it was for them, together */
+	UNTRACKED,      /* of OVER_BUDGET: of a flow that found no slot free */
 	COUNTERS,
 };
 

@@ -11,6 +11,7 @@
 #include "record.h"
 #include "maps.h"
 #include "parse.h"
+#include "slots.h"
 
 /* One packet in so many is timed: a prime, or a rhythm of the traffic would choose which. Two
  * readings of the clock cost some 40 ns, so less than one on average. */
@@ -36,6 +37,11 @@ static inline void *ring_of(u32 shard)
 {
 	return rings.lookup(&shard);
 }
+
+static inline struct slots *slots_of(u32 set)
+{
+	return slots.lookup(&set);
+}
 #else
 static __always_inline struct control *control_page(void)
 {
@@ -52,6 +58,11 @@ static __always_inline struct counters *counters_here(void)
 static __always_inline void *ring_of(__u32 shard)
 {
 	return bpf_map_lookup_elem(&rings, &shard);
+}
+
+static __always_inline struct slots *slots_of(__u32 set)
+{
+	return bpf_map_lookup_elem(&slots, &set);
 }
 #endif
 
@@ -82,8 +93,9 @@ static __always_inline int is_service(struct control *control, const __u8 *port_
 	return control->ports[(port >> 6) & (PORT_WORDS - 1)] >> (port & 63) & 1;
 }
 
-/* Fibonacci hashing with a fold; the upper bits decide the sample, the lower the shard. */
-static __always_inline __u32 flow_hash(const struct record *r, __u32 salt)
+/* Fibonacci hashing with a fold. Of its bits from 16 on the upper decide the sample, the lower the
+ * shard and the slot; all of them are the slot's tag. */
+static __always_inline __u64 flow_hash(const struct record *r, __u32 salt)
 {
 	/* the local address says nothing more; both ports lie in one word */
 	const __u64 *address = (const __u64 *)r->remote_addr;
@@ -96,7 +108,7 @@ static __always_inline __u32 flow_hash(const struct record *r, __u32 salt)
 	h ^= h >> 32;
 	h = (h ^ *ports) * 0x9E3779B97F4A7C15ULL;
 	h ^= h >> 32;
-	return h >> 16;
+	return h;
 }
 
 /* Asks for a wake-up each time the ring has taken wake_bytes more, by position and not by
@@ -214,6 +226,7 @@ static __always_inline int mirror(struct __sk_buff *skb, struct control *control
 	struct record r = {};
 	__u32 at, end, hash, shard;
 	int result, request, to_shadow, from_shadow;
+	__u64 flow;
 	__u16 type;
 	void *ring;
 
@@ -272,15 +285,25 @@ static __always_inline int mirror(struct __sk_buff *skb, struct control *control
 		__builtin_memcpy(r.local_port, p.tcp.source, 2);
 	}
 	if (role == ROLE_PRODUCTION) {
-		hash = flow_hash(&r, control->salt);
+		flow = flow_hash(&r, control->salt);
+		hash = flow >> 16;
 		if (hash >= control->sample_below)
 			return SAMPLED_OUT;
+		if (control->by_request) {
+			struct slots *set = slots_of(hash & (SLOT_SETS - 1));
+
+			if (!set)
+				return OVER_BUDGET;
+			result = follow(skb, control, counters, set, &r, &p, flow);
+			if (result != COPIED)
+				return result;
+		}
 	} else {
 		/* Workers choose local ports so that the port names their shard. */
 		hash = port_of(r.local_port);
 	}
 	/* after the sample: the clock costs 40 ns, as much as all that comes before */
-	r.ts_ns = bpf_ktime_get_ns();
+	clock(&r);
 	if (r.ts_ns - control->lease_ns > control->lease_max_ns && r.ts_ns > control->lease_ns)
 		return PAUSED;
 	shard = control->shards > 1 ? hash % control->shards : 0;

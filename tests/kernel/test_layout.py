@@ -41,6 +41,14 @@ def _constants(name: str) -> list[str]:
     return re.findall(r"(\w+)(?: = \w+)?,", _body("enum", name))
 
 
+SHIFTS = (
+    "COST_SHIFT",
+    "NUMBER_EPOCH_SHIFT",
+    "NUMBER_EPOCHS",
+    "NUMBER_SURE",
+    "NUMBER_TENANCY_SHIFT",
+)
+
 ASKED = (
     [("sizeof record", "sizeof(struct record)"), ("sizeof control", "sizeof(struct control)")]
     + [("sizeof counters", "sizeof(struct counters)")]
@@ -58,7 +66,7 @@ ASKED = (
         for enum in ("role", "direction", "counter")
         for constant in _constants(enum)
     ]
-    + [(macro, macro) for macro in ("PIECE_MAX", "PIECES_MAX", "SHARDS_MAX", "PORT_WORDS")]
+    + [(macro, macro) for macro in ("PIECE_MAX", "PIECES_MAX", "SHARDS_MAX", "PORT_WORDS", *SHIFTS)]
 )
 
 
@@ -165,7 +173,7 @@ def test_control_offsets(compiled: dict[str, int]) -> None:
     offsets = {
         member.upper(): compiled[f"offset control.{member}"]
         for member in _members("control")
-        if member != "pad"
+        if not member.startswith("pad")
     }
     assert offsets == {field.name: int(field) for field in layout.ControlField}
     assert compiled["sizeof control"] == layout.CONTROL_SIZE
@@ -194,4 +202,5 @@ def test_roles_directions_and_limits(compiled: dict[str, int]) -> None:
         "RESPONSE": compiled["DIRECTION_RESPONSE"],
     }
     assert compiled["PIECE_MAX"] == layout.PIECE_MAX
+    assert all(compiled[name] == getattr(layout, name) for name in SHIFTS)
     assert compiled["SHARDS_MAX"] == layout.SHARDS_MAX

@@ -195,7 +195,7 @@ def test_bcc_with_broken_source(
     need_bcc: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The compiler's first error, in one line, and nothing on stderr."""
-    for name in ("record.h", "maps.h", "parse.h"):
+    for name in ("record.h", "maps.h", "parse.h", "slots.h"):
         (tmp_path / name).write_bytes((source_folder() / name).read_bytes())
     broken = (source_folder() / "tap.bpf.c").read_text() + "\nint tomorrow = nothing_of_the_kind;\n"
     (tmp_path / "tap.bpf.c").write_text(broken)

@@ -104,6 +104,11 @@ class Mirror:
         for event in self._assembler.push(segment):
             self._handle(event)
 
+    def on_numbered(self, segment: Segment, number: int) -> None:
+        """The same, where the kernel skips requests and numbers what it copies."""
+        for event in self._assembler.follow(segment, number):
+            self._handle(event)
+
     def on_done(self, replay: Replay, timeline: Timeline) -> None:
         """The pool: a replay that was sent has ended. Its records may still be in the ring."""
         self._finished.append((replay, timeline))

@@ -174,6 +174,7 @@ class Worker:
                 mirror.on_production,
                 self._pool.timelines.push,
                 _BATCH,
+                mirror.on_numbered,
             )
             if ring.consumed >= target or ring.consumed == start:
                 return

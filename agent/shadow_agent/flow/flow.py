@@ -47,8 +47,9 @@ class FlowLimits(NamedTuple):
 class Flow(Generic[C]):
     """One production TCP connection: two streams, and what reads them (`conversation`)."""
 
-    __slots__ = ("classified", "closed", "conversation", "held_cost", "key", "last_ts", "missing",
-                 "not_http", "opened", "request", "response", "syn")  # fmt: skip
+    __slots__ = ("classified", "closed", "conversation", "epoch", "held_cost", "key", "last_ts",
+                 "missing", "not_http", "number", "opened", "request", "response",
+                 "syn")  # fmt: skip
 
     def __init__(self, key: bytes, ts: int, counts: SegmentCounts) -> None:
         """A flow of which nothing is known yet."""
@@ -56,13 +57,15 @@ class Flow(Generic[C]):
         self.last_ts = ts  # ns, of a recent segment, at most 50 ms before the last
         self.request = Stream(Direction.REQUEST, counts)
         self.response = Stream(Direction.RESPONSE, counts)
-        self.opened = False  # its SYN was seen; else it was joined in mid-connection
+        self.opened = False  # its SYN was seen, by us or the kernel; else joined in mid-connection
         self.classified = False  # its first request bytes were looked at
         self.not_http: NotHttp | None = None  # a tombstone: its segments are only counted
         self.held_cost = 0  # bytes of both streams that the table has accounted for
         self.missing = NEITHER  # a direction that was waited for in vain: it is not waited for
         self.closed = False  # both directions ended: remembered for late retransmissions
         self.syn: Segment | None = None  # of a new connection on the same ports, if it is one
+        self.epoch: int | None = None  # of its last record, where records have numbers (resume)
+        self.number: int | None = None  # of its last record towards the service
         self.conversation: C | None = None  # belongs to whoever reads the flow
 
     def doubts(self, syn: Segment) -> bool:

@@ -1,4 +1,4 @@
-"""Data, Gap and End: what a flow's two byte streams are made of, in order."""
+"""Data, Gap, Skip and End: what a flow's two byte streams are made of, in order."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ class Gap(NamedTuple):
     certain: bool = True
 
 
+class Skip(NamedTuple):
+    """Bytes were left out on purpose, whole messages as a rule; what follows starts afresh."""
+
+    direction: int
+    ts: int  # ns, of the segment that goes on
+    sure: bool  # what follows begins a request, and no response to another is under way
+
+
 class End(NamedTuple):
     """Nothing follows on this direction."""
 
@@ -43,4 +51,4 @@ class End(NamedTuple):
     by: int  # the direction whose sender caused it (who sent the RST)
 
 
-Item: TypeAlias = Data | Gap | End
+Item: TypeAlias = Data | Gap | Skip | End

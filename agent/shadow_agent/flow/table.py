@@ -10,8 +10,9 @@ from shadow_agent.flow.arrival import arrive, joins
 from shadow_agent.flow.classify import classify, starts_flow
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.flow import C, Flow, FlowLimits
-from shadow_agent.flow.items import Data, EndKind, Item
+from shadow_agent.flow.items import Data, EndKind, Item, Skip
 from shadow_agent.flow.order import NOW_OR_NEVER, give_up, reset, set_plain
+from shadow_agent.flow.resume import SURE, keep_number, restart, resumption
 from shadow_agent.flow.segment import ACK, FIN, RST, SYN, Direction, Segment
 from shadow_agent.flow.sequence import MASK, diff
 from shadow_agent.flow.stream import UNALIGNED, Stream
@@ -89,6 +90,21 @@ class FlowTable(Generic[C]):
         if flow.closed:
             return self._push_closed(flow, stream, segment)
         return flow, self._settle(flow, self._push_known(flow, stream, other, segment), ts)
+
+    def follow(self, segment: Segment, number: int) -> tuple[Flow[C] | None, list[Item]]:
+        """As `push`, for a record with a number: the flow may go on behind what was skipped."""
+        flow = self._flows.get(segment.key)
+        items: list[Item] = []
+        if flow is not None and (how := resumption(flow, segment, number)) is not None:
+            ts = segment.ts
+            items = self._give_up(flow, ts, NOW_OR_NEVER)
+            if flow.not_http is None:
+                items = self._settle(flow, items + restart(flow, segment, how), ts)
+        found, more = self.push(segment)
+        if found is not None and found is not flow:
+            keep_number(found, segment.direction, number)
+            found.opened = found.opened or number & SURE > 0
+        return found, items + more
 
     def expire(self, now: int) -> list[tuple[Flow[C], list[Item]]]:
         """Gives up old holes and evicts idle flows; costs nothing for flows that are neither."""
@@ -204,7 +220,7 @@ class FlowTable(Generic[C]):
         if flow.classified:
             return items
         for item in items:
-            if item.direction == Direction.REQUEST:
+            if item.direction == Direction.REQUEST and type(item) is not Skip:
                 flow.classified = True
                 kind = classify(item.payload) if type(item) is Data else None
                 if kind is not None:

@@ -69,6 +69,17 @@ class Assembler:
             events += self._relieve()
         return events
 
+    def follow(self, segment: Segment, number: int) -> list[Event]:
+        """As `push`, for a record with a number (flow.resume)."""
+        table = self.table
+        flow, items = table.follow(segment, number)
+        events = self._read_all(table.take_ended())
+        if items and flow is not None:
+            events += self._read(flow, items)
+        if self.budget.pressed:
+            events += self._relieve()
+        return events
+
     def expire(self, now: int) -> list[Event]:
         """Gives up what waited too long; call it every second or so. `now`: ns, capture clock."""
         events = self._read_all(self.table.expire(now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shadow_agent.flow.items import Data, End, EndKind, Gap
+from shadow_agent.flow.items import Data, End, EndKind, Gap, Skip
 from shadow_agent.flow.segment import Direction
 from shadow_agent.http.budget import Budget
 from shadow_agent.http.pairing import Pairing
@@ -73,7 +73,7 @@ class Conversation:
             self._requests = PreambleStream(requests, self.pairing)
 
     def receive(self, items: Iterable[Item]) -> list[Event]:
-        """Takes Data, Gap and End of either direction; returns the events they cause, in order."""
+        """Takes the items of either direction; returns the events they cause, in order."""
         pairing = self.pairing
         for item in items:
             stream: MessageStream | PreambleStream = (
@@ -85,6 +85,8 @@ class Conversation:
                 stream.gap(item)
             elif type(item) is End:
                 self._end(item)
+            elif type(item) is Skip:
+                self._skip(item)
             if pairing.over:
                 self._hand_over()
         events, pairing.events = pairing.events, []
@@ -105,6 +107,15 @@ class Conversation:
         if self.pairing.over:
             self._hand_over()
         return self.receive(())
+
+    def _skip(self, item: Skip) -> None:
+        """What was passed over is nobody's loss; a message that was open there has one."""
+        if item.direction == Direction.RESPONSE:
+            self._responses.lose()
+            return
+        self._requests.skip(item)
+        self._responses.restart()
+        self.pairing.restart(sure=item.sure)
 
     def _hand_over(self) -> None:
         self._requests.stop()

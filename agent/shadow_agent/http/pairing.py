@@ -185,6 +185,14 @@ class Pairing:
         self.lost = self.skipped = True
         self.give_up_all(Unanswered.GAP)
 
+    def restart(self, *, sure: bool) -> None:
+        """Afresh with the next request, as joined in mid-connection; `sure`: but nothing is open.
+
+        Then what follows its acknowledgement answers it, also if its client pipelines.
+        """
+        self.lost = self.skipped = self.hiding = False
+        self._joined = not sure
+
     def answer(self, exchange: Exchange) -> None:
         """The exchange has its response, complete or as complete as it will be."""
         if exchange.unanswered is not None:

@@ -10,7 +10,7 @@ from shadow_agent.flow.sequence import add
 from shadow_agent.telemetry.reasons import NotHttp
 
 if TYPE_CHECKING:
-    from shadow_agent.flow.items import Data, End, Gap
+    from shadow_agent.flow.items import Data, End, Gap, Skip
     from shadow_agent.http.pairing import Pairing
     from shadow_agent.http.requests import RequestStream
 
@@ -158,6 +158,11 @@ class PreambleStream:
         """Bytes are missing: who the client is will not be known."""
         self._pass(item.ts)
         self._requests.gap(item)
+
+    def skip(self, item: Skip) -> None:
+        """Bytes were left out on purpose."""
+        self._pass(item.ts)
+        self._requests.skip(item)
 
     def end(self, item: End) -> None:
         """Nothing follows."""

@@ -14,7 +14,7 @@ from shadow_agent.http.notes import REQUEST_BODY
 from shadow_agent.telemetry.reasons import NotHttp
 
 if TYPE_CHECKING:
-    from shadow_agent.flow.items import Data, End, Gap
+    from shadow_agent.flow.items import Data, End, Gap, Skip
     from shadow_agent.http.exchange import Exchange, Limits
     from shadow_agent.http.pairing import Pairing
 
@@ -58,6 +58,15 @@ class RequestStream(MessageStream):
         # Or the first letters of a request, which what follows will show.
         self._phase = Phase.LOST
         self._small_gap = True
+
+    def skip(self, _item: Skip) -> None:
+        """Requests were left out on purpose: what follows may be one, and none is missing."""
+        if self._phase is Phase.OVER:
+            return
+        if self._phase in (Phase.HEAD, Phase.BODY):
+            self._break(Cause.GAP)
+        self._phase = Phase.LOST
+        self._gapped = self._small_gap = self._missing = False
 
     def _resume(self, item: Data) -> bool:
         small, self._small_gap = self._small_gap, False

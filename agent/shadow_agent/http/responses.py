@@ -140,6 +140,18 @@ class ResponseStream(MessageStream):
         self._phase = Phase.LOST
         self._drop()
 
+    def lose(self) -> None:
+        """It is not known where the next response begins."""
+        self._break(Cause.GAP)
+
+    def restart(self) -> None:
+        """The next byte begins the response to the next request; what is open stays unfinished."""
+        if self._phase is Phase.OVER:
+            return
+        self._break(Cause.GAP)
+        self._pairing.give_up_all(Unanswered.GAP)
+        self._phase = Phase.START
+
     def cut(self, reason: Unanswered) -> None:
         """Ends the response at hand, but leaves the exchanges that have none."""
         self._cut(None, reason.value)

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from shadow_agent.kernel.layout import CONTROL_SIZE, PORT_WORDS, ControlField
+from shadow_agent.kernel.layout import CONTROL_SIZE, COST_SHIFT, PORT_WORDS, ControlField
 
 ALL_FLOWS = 1 << 32
+# One above it costs the kernel no time a byte, one below it 32 years for the largest packet.
+MAX_BYTES_PER_S = 1_000_000_000_000
+_FOREVER_NS = (1 << 64) - 1
 
 
 def address_bytes(address: IPv4Address | IPv6Address) -> bytes:
@@ -82,6 +85,29 @@ class ControlPage:
         """Mirror this share of flows, 0 to 1, from now on."""
         self._put("Q", ControlField.SAMPLE_BELOW, round(fraction * ALL_FLOWS))
         self._advance()
+
+    def set_byte_budget(self, bytes_per_s: int | None, burst: int = 0) -> None:
+        """Copy no more payload than this in the long run, from each flow's next request on.
+
+        What is copied is decided at a request's start and then copied whole, so that a budget makes
+        no gaps: copying may run ahead by `burst` bytes (at least 1) and what is under way, and
+        then pauses until that is paid for. None: no limit. Once there was one, flows are decided by
+        request for good, so that none is let go in mid-message. ValueError outside 1 to
+        MAX_BYTES_PER_S.
+        """
+        if bytes_per_s is None:
+            self._put("Q", ControlField.BUDGET_BURST_NS, _FOREVER_NS)
+            self._put("Q", ControlField.BUDGET_COST, 0)
+            return
+        if not (1 <= bytes_per_s <= MAX_BYTES_PER_S and burst >= 1):
+            raise ValueError(f"no byte budget: {bytes_per_s} bytes/s, {burst} at once")
+        cost = (1_000_000_000 << COST_SHIFT) // bytes_per_s
+        ahead = min(max(burst * cost >> COST_SHIFT, 1), _FOREVER_NS)
+        self._put("Q", ControlField.BUDGET_COST, cost)
+        # debts were counted in time, which is not what they are at another rate
+        self._put("Q", ControlField.BUDGET_UNTIL_NS, 0)
+        self._put("Q", ControlField.BUDGET_BURST_NS, ahead)
+        self._page[ControlField.BY_REQUEST] = 1
 
     def set_paused(self, paused: bool) -> None:
         """The off switch; takes effect with the next packet."""

@@ -14,7 +14,12 @@ SHARDS_MAX: Final = 16
 RECORD: Final = struct.Struct("=Q36s6I5BxH4x")
 
 PORT_WORDS: Final = 1024
-CONTROL_SIZE: Final = 72 + 8 * PORT_WORDS
+CONTROL_SIZE: Final = 136 + 8 * PORT_WORDS
+COST_SHIFT: Final = 10
+NUMBER_EPOCH_SHIFT: Final = 16
+NUMBER_EPOCHS: Final = 128
+NUMBER_SURE: Final = 1 << 23
+NUMBER_TENANCY_SHIFT: Final = 24
 
 COUNTED_ROLES: Final = 2
 
@@ -41,7 +46,11 @@ class ControlField(IntEnum):
     SHADOW_ADDR = 48
     SHADOW_PORT = 64
     GUARD = 66
-    PORTS = 72
+    BY_REQUEST = 67
+    BUDGET_COST = 72
+    BUDGET_BURST_NS = 80
+    PORTS = 88
+    BUDGET_UNTIL_NS = 8320
 
 
 class Counter(IntEnum):
@@ -65,3 +74,4 @@ class Counter(IntEnum):
     LEAKED = 15
     TIMED = 16
     TIMED_NS = 17
+    UNTRACKED = 18

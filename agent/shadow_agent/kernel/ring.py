@@ -109,8 +109,11 @@ class RingReader(RingView):
         on_production: Callable[[Segment], None],
         on_shadow: Callable[[Segment], None],
         limit: int,
+        on_numbered: Callable[[Segment, int], None] | None = None,
     ) -> None:
         """Hand over the records of about ``limit`` bytes and count ``packets``.
+
+        ``on_numbered``, if there is one, gets those of the service that have a number.
 
         ``claim`` learns, before the first is handled, up to where we will read: if we die in
         between, the supervisor skips to there, so that nothing is ever replayed twice. ``done``
@@ -138,12 +141,18 @@ class RingReader(RingView):
                     continue
                 (
                     ts, key, seq, ack, wire, copied,
-                    _, _, _, flags, direction, role, final, urgent,
+                    _, number, _, flags, direction, role, final, urgent,
                 ) = unpack(data, at + 8)  # fmt: skip
                 payload = data[at + 88 : at + 88 + copied] if copied else b""
                 segment = make(Segment, (ts, key, direction, seq, ack, flags, payload, wire, final))
                 if role:
                     on_shadow(segment)
+                elif number and on_numbered is not None:
+                    packets += final
+                    first, *more = split_urgent(segment, urgent)
+                    on_numbered(first, number)
+                    for part in more:
+                        on_production(part)
                 elif urgent:
                     packets += final
                     for part in split_urgent(segment, urgent):

@@ -104,6 +104,14 @@ def programs_for(place: Place) -> dict[Hook, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class ByteBudget:
+    """How much payload the kernel may copy."""
+
+    bytes_per_s: int  # in the long run
+    burst: int  # bytes, at least 1: how far it may run ahead after a quiet time
+
+
+@dataclass(frozen=True, slots=True)
 class TapSettings:
     """What the programs are told once, before they are attached."""
 
@@ -115,6 +123,7 @@ class TapSettings:
     ring_bytes: int  # per shard; a power of two
     sample: float
     mechanism: Mechanism
+    byte_budget: ByteBudget | None = None  # None: no limit
 
 
 class Tap:
@@ -153,6 +162,9 @@ class Tap:
             lease_max_ns=LEASE_MAX_NS,
         )
         self.control.set_sample(settings.sample)
+        if settings.byte_budget is not None:
+            budget = settings.byte_budget
+            self.control.set_byte_budget(budget.bytes_per_s, budget.burst)
 
     @property
     def loader(self) -> Loader:
