@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from scapy.layers.inet import TCP
 
-from shadow_agent.kernel.layout import Counter
+from shadow_agent.kernel import bpf
+from shadow_agent.kernel.layout import Counter, Role
 from tests.kernel import frames
 from tests.kernel.conftest import (
+    PAGE,
     SERVICE,
     TAP_ENTRIES,
     MakeTap,
@@ -117,3 +121,31 @@ def test_every_port_of_the_bitmap(make_tap: MakeTap) -> None:
         ends = frames.request_ends(4)._replace(dport=port)
         counted = tap.run("tap_ingress", frame(ip(ends) / tcp(ends, GET))).counted
         assert counted == {Counter.COPIED if port in ports else Counter.NOT_SERVICE: 1}, port
+
+
+def test_off_switch_copies_not_one_more(make_tap: MakeTap) -> None:
+    """No packet that comes after the switch was set, on any processor, while traffic runs on."""
+    tap = make_tap("tap_ingress", ring_size=256 * PAGE)
+    sent = a_request(WAYS[0])
+    off, runs_after = threading.Event(), 300
+
+    def traffic() -> None:
+        left = runs_after
+        while left:
+            left -= off.is_set()
+            bpf.test_run(tap.programs["tap_ingress"], sent)
+
+    before = tap.counts()[Counter.COPIED]
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(traffic) for _ in range(4)]
+        while tap.counters.read()[Role.PRODUCTION][Counter.COPIED] < before + 50:
+            pass
+        tap.control.set_paused(True)
+        off.set()
+        for one in running:
+            one.result()
+    counts = tap.counts()
+    assert counts[Counter.PAUSED] >= 4 * runs_after
+    copied = counts[Counter.COPIED]
+    assert tap.run("tap_ingress", sent).counted == {Counter.PAUSED: 1}
+    assert tap.counts()[Counter.COPIED] == copied

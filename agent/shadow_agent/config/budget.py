@@ -1,4 +1,4 @@
-"""``[budget]``: how much the shadow may be asked. ``[breaker]``: when it is left alone."""
+"""``[budget]``: how much is copied, and the shadow asked. ``[breaker]``: when it is left alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from shadow_agent.policy.breaker import BreakerTerms
 # Faster than a worker can be; above it a token's time is too short to be counted.
 _MAX_RATE: Final = 1e6
 _MAX_COST: Final = 1e9
+# Above it a byte's time is too short for the kernel to count.
+_MAX_BYTES: Final = 1_000_000_000_000
 _MAX_PROBES: Final = 1000
 _MAX_BEHIND_S: Final = 3600
 
@@ -33,6 +35,10 @@ class Budget:
     wall_s: float | None = None
     # In all, where a request costs 1 or what its rule says; over it: replay.refused.cost.
     cost: float | None = None
+    # Payload bytes that the kernel copies in a second; over it: packets.over_budget.
+    bytes_per_s: int | None = None
+    # How far copying may run ahead after a lull, bytes; None: as much as in a second.
+    bytes_burst: int | None = None
 
     def burst_or_default(self) -> int:
         """Of the bucket, at least 1."""
@@ -62,6 +68,8 @@ BUDGET: Final = Section(
     Budget,
     {
         "burst": Key("burst", parse.whole(1, parse.MAX_COUNT)),
+        "bytes-burst": Key("bytes_burst", parse.whole(1, _MAX_BYTES)),
+        "bytes-per-s": Key("bytes_per_s", parse.whole(1, _MAX_BYTES)),
         "concurrent": Key("concurrent", parse.whole(1, parse.MAX_COUNT)),
         "cost": Key("cost", cost),
         "requests": Key("requests", parse.whole(1, parse.MAX_COUNT)),

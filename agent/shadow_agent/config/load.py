@@ -107,5 +107,7 @@ def _check_together(config: Config) -> None:
         )
     if config.budget.burst is not None and config.budget.requests_per_s is None:
         raise UsageError("budget: burst says nothing by itself", "give requests-per-s too")
+    if config.budget.bytes_burst is not None and config.budget.bytes_per_s is None:
+        raise UsageError("budget: bytes-burst says nothing by itself", "give bytes-per-s too")
     if config.breaker.pause_s > config.breaker.longest_pause_s:
         raise UsageError("breaker: pause-s is above longest-pause-s", "raise the latter")

@@ -17,7 +17,7 @@ from shadow_agent.daemon.seccomp import NO_SANDBOX, Sandbox
 from shadow_agent.flow.flow import FlowLimits
 from shadow_agent.http.exchange import Limits as HttpLimits
 from shadow_agent.kernel.attach import Mechanism
-from shadow_agent.kernel.tap import TapSettings
+from shadow_agent.kernel.tap import ByteBudget, TapSettings
 from shadow_agent.policy.breaker import Breaker, BreakerTerms
 from shadow_agent.policy.budget import Bucket, Terms, millionths
 from shadow_agent.policy.decision import Policy
@@ -88,6 +88,8 @@ def rules_of(told: WorkerSettings | Config) -> RuleSet | None:
 
 def tap_settings(config: Config, plan: Plan) -> TapSettings:
     """For the kernel."""
+    budget = config.budget
+    rate = budget.bytes_per_s
     return TapSettings(
         target=config.target,
         ports=config.ports,
@@ -97,6 +99,7 @@ def tap_settings(config: Config, plan: Plan) -> TapSettings:
         ring_bytes=config.limits.ring_bytes,
         sample=config.sample,
         mechanism=Mechanism(config.mechanism),
+        byte_budget=None if rate is None else ByteBudget(rate, budget.bytes_burst or rate),
     )
 
 

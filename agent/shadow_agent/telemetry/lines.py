@@ -127,7 +127,7 @@ class Packets(Line):
     no_payload: int = _count("a pure ACK; in a file also a fragment whose bytes came with another")
     paused: int = _count("the off switch was on, or the lease was stale")
     sampled_out: int = _count("sampling chose not to mirror this connection or request")
-    over_budget: int = _count("the byte budget of this second was spent")
+    over_budget: int = _count("of a request that began when the byte budget was spent")
     unsupported: Mapping[str, int] = field(default_factory=dict)
     ring_full: int = _count("the worker's ring had no room: the agent is too slow")
     copied: int = _count("handed to a worker")

@@ -55,9 +55,19 @@ def test_flags_go_before(tmp_path: Path) -> None:
     assert (config.most_requests, config.most_seconds) == (9, 1.5)
 
 
+def test_bytes(tmp_path: Path) -> None:
+    """As they are written; a second's worth may be copied at once unless it is said."""
+    budget = loaded(tmp_path, "[budget]\nbytes-per-s = 1000\n").budget
+    assert (budget.bytes_per_s, budget.bytes_burst) == (1000, None)
+    budget = loaded(tmp_path, "[budget]\nbytes-per-s = 1000\nbytes-burst = 7\n").budget
+    assert (budget.bytes_per_s, budget.bytes_burst) == (1000, 7)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("[budget]\nbytes-per-s = 0", "bytes-per-s"),
+        ("[budget]\nbytes-burst = 9", "bytes-burst says nothing by itself"),
         ("[budget]\nrequests-per-s = 0\n", "c.toml:2: budget.requests-per-s: 0 is out of range"),
         ("[budget]\nrequests-per-s = 1e7\n", "above 0, at most 1e6"),
         ("[budget]\nburst = 3\n", "burst says nothing by itself; give requests-per-s"),

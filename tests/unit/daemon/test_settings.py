@@ -6,10 +6,12 @@ import pwd
 from ipaddress import ip_address
 
 from shadow_agent.config import Limits, SessionKey, SessionKind
+from shadow_agent.config.budget import Budget
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.settings import tap_settings, worker_settings
 from shadow_agent.kernel.attach import Mechanism
+from shadow_agent.kernel.tap import ByteBudget
 from shadow_agent.replay.limits import PoolLimits
 from tests.unit.daemon.conftest import MakeConfig
 from tests.unit.replay.bed import at
@@ -28,6 +30,15 @@ def test_the_tap(make_config: MakeConfig) -> None:
     assert settings.sample == 0.25
     assert settings.mechanism is Mechanism.CLSACT
     assert settings.ring_bytes == config.limits.ring_bytes
+
+
+def test_the_byte_budget(make_config: MakeConfig) -> None:
+    """None by default; a second's worth at once unless it is said."""
+    assert tap_settings(make_config(), PLAN).byte_budget is None
+    some = make_config(budget=Budget(bytes_per_s=9))
+    assert tap_settings(some, PLAN).byte_budget == ByteBudget(9, 9)
+    more = make_config(budget=Budget(bytes_per_s=9, bytes_burst=4))
+    assert tap_settings(more, PLAN).byte_budget == ByteBudget(9, 4)
 
 
 def test_a_worker(make_config: MakeConfig) -> None:

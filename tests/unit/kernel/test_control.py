@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
 
-from shadow_agent.kernel.control import ControlPage, address_bytes
-from shadow_agent.kernel.layout import CONTROL_SIZE, ControlField
+from shadow_agent.kernel.control import MAX_BYTES_PER_S, ControlPage, address_bytes
+from shadow_agent.kernel.layout import CONTROL_SIZE, COST_SHIFT, ControlField
 
 
 @pytest.fixture
@@ -68,6 +69,31 @@ def test_what_is_set_once(page_fd: int) -> None:
     assert raw[at : at + 16] == address_bytes(ip_address("::ffff:192.0.2.1"))
     assert raw[ControlField.SHADOW_PORT : ControlField.SHADOW_PORT + 2] == b"\x1f\x90"
     assert raw[ControlField.GUARD] == 1
+    writer.close()
+
+
+def test_byte_budget(page_fd: int) -> None:
+    """In ns a byte; a new rate forgets debts; without one flows stay decided by request."""
+
+    def found() -> tuple[int, int, int, int]:
+        raw = os.pread(page_fd, CONTROL_SIZE, 0)
+        words = (ControlField.BUDGET_COST, ControlField.BUDGET_BURST_NS)
+        cost, burst = (struct.unpack_from("=Q", raw, at)[0] for at in words)
+        until = struct.unpack_from("=Q", raw, ControlField.BUDGET_UNTIL_NS)[0]
+        return raw[ControlField.BY_REQUEST], cost >> COST_SHIFT, burst, until
+
+    writer = ControlPage(page_fd, writable=True)
+    writer.set_byte_budget(None)
+    assert found()[0] == 0
+    writer.set_byte_budget(1_000_000, 500_000)
+    assert found() == (1, 1000, 500_000_000, 0)
+    os.pwrite(page_fd, b"\xff", ControlField.BUDGET_UNTIL_NS)
+    writer.set_byte_budget(1, MAX_BYTES_PER_S)
+    assert found() == (1, 1_000_000_000, (1 << 64) - 1, 0)
+    writer.set_byte_budget(MAX_BYTES_PER_S, 1)
+    assert found() == (1, 0, 1, 0)
+    writer.set_byte_budget(None)
+    assert found() == (1, 0, (1 << 64) - 1, 0)
     writer.close()
 
 

@@ -1,0 +1,91 @@
+"""A byte budget on live traffic: what is copied is whole, the rest is counted, and no more goes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.net.agent import PATIENCE_S, PORT, at, drained
+from tests.net.faults import attach_with, drive, untouched, wait_ledger
+from tests.net.requests import ask, connected
+from tests.testbed import Testbed, eventually, nginx, pyserver, traffic
+from tests.testbed.asks import Ask
+
+RATE, BURST = 400_000, 60_000
+CONNECTIONS = 8
+SIZE = 20_000
+MIX = [
+    Ask("GET", f"/bytes/{SIZE}", weight=6),
+    Ask("POST", f"/bytes/{SIZE}", SIZE, weight=2),
+    Ask("POST", f"/bytes/{SIZE}", SIZE, chunked=True, weight=1),
+]
+LARGEST = 2 * SIZE + 2000
+BUDGET = {"budget": {"bytes-per-s": RATE, "bytes-burst": BURST}}
+# Waiting is no loss here.
+PATIENT = {"max-queue": 10_000, "max-queue-age-s": 60.0}
+ALL = ("--methods", "all", "--unguarded")
+
+
+@pytest.mark.parametrize("keep_alive", [True, False], ids=["keep-alive", "one-request"])
+def test_what_is_copied_is_whole(bed: Testbed, keep_alive: bool) -> None:
+    """Coverage 1, nothing gapped, lost or malformed; and by outside counts within the budget."""
+    pyserver.start(bed.service)
+    shadow = pyserver.start(bed.shadow)
+    began = time.monotonic()
+    agent = attach_with(bed, PATIENT, *ALL, "--workers", "2", sections=BUDGET)
+    sent = drive(bed, 1500, 500, mix=MIX, connections=CONNECTIONS, keep_alive=keep_alive).sent
+    took = time.monotonic() - began
+    wait_ledger(agent, drained, "nothing open")
+    summary = agent.stop()
+    ledger = summary["ledger"]
+    compared = at(ledger, "pairs.compared")
+    assert 0 < compared < sent
+    assert at(ledger, "packets.over_budget") > 0
+    requests = ledger["requests"]
+    assert requests["started"] == requests["heads"] == requests["complete"] == compared
+    assert requests["lost"] == 0
+    assert ledger["exchanges"]["answered"] == compared
+    assert ledger["exchanges"]["unanswered"] == {}
+    assert summary["coverage"] == 1.0
+    assert len(shadow.requests()) == compared
+    assert all(one["complete"] for one in shadow.requests())
+    assert compared * SIZE <= RATE * took + BURST + CONNECTIONS * LARGEST
+
+
+def test_a_generous_budget_skips_nothing(bed: Testbed) -> None:
+    """As without one, SYNs and FINs too; what runs into it later is the next request."""
+    nginx.start(bed.service)
+    nginx.start(bed.shadow)
+    agent = attach_with(bed, PATIENT, sections={"budget": {"bytes-per-s": 10**12}})
+    drive(bed, 400, 400, connections=CONNECTIONS)
+    agent.wait_compared(400)
+    ledger = agent.stop()["ledger"]
+    assert at(ledger, "pairs.compared") == 400
+    assert ledger["packets"]["over_budget"] == 0
+    assert ledger["segments"]["unaligned"] == ledger["segments"]["duplicate"] == 0
+
+
+def test_the_off_switch_copies_not_one_more(bed: Testbed) -> None:
+    """Once it has answered, while traffic runs on: the kernel counts every packet as paused."""
+    nginx.start(bed.service)
+    nginx.start(bed.shadow)
+    agent = attach_with(bed, PATIENT)
+    running = traffic.start(
+        bed.client, bed.service.url(PORT), [Ask("GET", "/api/items/1")], rate=500, requests=3000
+    )
+    agent.wait_compared(100)
+    agent.ask("pause")
+    with connected(bed.client, bed.service) as connection:
+        before = agent.ledger()["packets"]
+        for _ in range(20):
+            assert ask(connection, "/api/items/1")[0] == 200
+        eventually(
+            lambda: agent.ledger()["packets"]["paused"] >= before["paused"] + 40,
+            PATIENCE_S,
+            "packets paused",
+            agent.pid,
+        )
+        assert agent.ledger()["packets"]["copied"] == before["copied"]
+    assert untouched(running.result())
+    agent.stop()
