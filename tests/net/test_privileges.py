@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from functools import partial
 from pathlib import Path
 
 from shadow_agent.kernel.features import CAPABILITIES
@@ -12,6 +13,11 @@ from tests.net.agent import PATIENCE_S, PORT, at, attach, status_field
 from tests.testbed import Testbed, eventually, nginx, tools
 
 NEEDED = sum(1 << bit for bit in CAPABILITIES.values())
+
+
+def filtered(pid: int) -> bool:
+    """Whether a filter stands between a process and its system calls."""
+    return status_field(pid, "Seccomp") == "2"
 
 
 def test_the_supervisor_keeps_what_attach_needs(bed: Testbed) -> None:
@@ -38,7 +44,8 @@ def test_the_supervisor_keeps_what_attach_needs(bed: Testbed) -> None:
     )
     for pid in agent.ask("status")["workers"]:
         assert status_field(pid, "CapEff").strip("0") == ""
-        assert status_field(pid, "Seccomp") == "2"
+        # it is loaded a moment after the rest
+        eventually(partial(filtered, pid), PATIENCE_S, "filtered", agent.pid)
     assert tools.curl(bed.client, bed.service.url(PORT, "/health")).status == 200
     agent.wait_compared(1)
     assert at(agent.stop()["ledger"], "pairs.compared") == 1

@@ -12,8 +12,9 @@ import pwd
 import signal
 import socket
 from collections.abc import Callable, Collection, Iterator
-from typing import Final
+from typing import Final, NoReturn
 
+from shadow_agent.daemon.isolation import fork_here
 from shadow_agent.daemon.process import (
     close_all_but,
     die_with_parent,
@@ -21,6 +22,7 @@ from shadow_agent.daemon.process import (
     ignore_terminal_signals,
     name_process,
 )
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Profile, Sandbox
 
 PACKET: Final = 64 << 10
 # Packets of a long message: pieces, then its end.
@@ -38,8 +40,12 @@ class Child:
         user: pwd.struct_passwd,
         keep: Collection[int],
         run: Callable[[socket.socket], None],
+        sandbox: Sandbox = NO_SANDBOX,
+        profile: Profile = Profile.READER,
+        fork: Callable[[Callable[[], NoReturn]], int] = fork_here,
     ) -> None:
-        """Started. ``keep`` are the descriptors that ``run`` uses."""
+        """Started. ``keep`` are the descriptors that ``run`` uses; ``fork`` decides where."""
+        self._sandbox, self._profile, self._fork_child = sandbox, profile, fork
         self._name, self._user, self._keep, self._run = name, user, keep, run
         self._fork()
 
@@ -47,8 +53,8 @@ class Child:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.setblocking(False)
         parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
+
+        def child() -> NoReturn:
             code = 1
             try:
                 ignore_terminal_signals()
@@ -58,10 +64,13 @@ class Child:
                 close_all_but({*self._keep, theirs.fileno()})
                 drop_privileges(self._user)
                 die_with_parent(parent)
+                self._sandbox.load(self._profile)
                 self._run(theirs)
                 code = 0
             finally:
                 os._exit(code)
+
+        self.pid = self._fork_child(child)
         theirs.close()
 
     def say(self, packet: bytes) -> None:

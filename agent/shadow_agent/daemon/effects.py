@@ -9,13 +9,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from shadow_agent.calls.effects import Effects, side_effects
 from shadow_agent.config import Config, endpoint
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.egress import EgressWatch
 from shadow_agent.daemon.hello import read_key
+from shadow_agent.daemon.isolation import fork_here
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Sandbox
 from shadow_agent.daemon.vouch import Vouch, calls_of_file
 from shadow_agent.errors import OperatorError
 from shadow_agent.replay.sockets import Endpoint
@@ -25,20 +27,26 @@ class SideEffects:
     """Composed of what the configuration asks for; nothing of it is needed to mirror."""
 
     def __init__(
-        self, config: Config, shadow: Endpoint, user: pwd.struct_passwd, stack: ExitStack
-    ) -> None:
+        self, config: Config, shadow: Endpoint, user: pwd.struct_passwd, stack: ExitStack,
+        sandbox: Sandbox = NO_SANDBOX, fork: Callable[[Callable[[], NoReturn]], int] = fork_here,
+    ) -> None:  # fmt: skip
         """``shadow``: where our own replay goes. Raises OperatorError: a guard must vouch."""
         self._user = user
         self._file: Path | None = config.guard_calls
         key = secrets.token_bytes(32) if config.guard_key is None else read_key(config.guard_key)
         self.vouch: Vouch | None = None
         if config.guard is not None and not config.dry_run:  # which sends nothing to its host
-            self.vouch = Vouch(config.guard, key, config.shadow.port, user)
+            # a guard at the shadow's own address may have no other way to it than ours
+            there = config.guard[0] in {config.shadow.host, shadow.address[0]}
+            where = fork if there else fork_here
+            self.vouch = Vouch(config.guard, key, config.shadow.port, user, sandbox, where)
             stack.callback(self.vouch.close)
             self._where = endpoint(*config.guard)
         self._egress: EgressWatch | None = None
         if config.observe_egress is not None:
-            self._egress = EgressWatch(config.observe_egress, key, (shadow.key, shadow.port), user)
+            self._egress = EgressWatch(
+                config.observe_egress, key, (shadow.key, shadow.port), user, sandbox
+            )
             stack.callback(self._egress.close)
 
     def watches(self, dial: Dial, say: Callable[[str], None]) -> list[Vouch]:

@@ -24,6 +24,7 @@ from shadow_agent.capture.decoder import Decoder, DecoderLimits
 from shadow_agent.capture.frame import Frame
 from shadow_agent.config.egress import Egress
 from shadow_agent.daemon.apart import Child, pieces_of, send_long
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Sandbox
 from shadow_agent.errors import HostError
 from shadow_agent.kernel.egress import LARGEST, dropped, open_socket
 
@@ -36,8 +37,9 @@ class EgressWatch:
     """Started before anything is attached; ``finish`` once."""
 
     def __init__(
-        self, egress: Egress, key: bytes, shadow: tuple[bytes, int], user: pwd.struct_passwd
-    ) -> None:
+        self, egress: Egress, key: bytes, shadow: tuple[bytes, int], user: pwd.struct_passwd,
+        sandbox: Sandbox = NO_SANDBOX,
+    ) -> None:  # fmt: skip
         """``shadow``: 16-byte address and port of our own replay connections. Raises HostError."""
         try:
             packets = open_socket(egress.interface, egress.ports)
@@ -46,7 +48,7 @@ class EgressWatch:
                 f"--observe-egress {egress}: {error.strerror}", "`ip link` lists the interfaces"
             ) from error
         run = partial(_run, packets=packets, ports=frozenset(egress.ports), key=key, shadow=shadow)
-        self._child = Child("shadow-egress", user, {packets.fileno()}, run)
+        self._child = Child("shadow-egress", user, {packets.fileno()}, run, sandbox)
         packets.close()
 
     def finish(self) -> tuple[Effects | None, dict[str, Any]]:

@@ -91,7 +91,6 @@ def assemble(
         voice.say(f"removed what a killed agent left: {line}")
     user = unprivileged_user(config.user)
     allow_files(config.limits.max_connections + _SPARE_FILES)
-    effects = SideEffects(config, plan.endpoint, user, stack)
     tap = _load(config, plan)
     stack.callback(tap.close)
     own = Own(config, stack, voice.say)
@@ -99,6 +98,7 @@ def assemble(
     protection = Protection(config, plan)
     stack.callback(protection.close)
     sandbox = protection.sandbox
+    effects = SideEffects(config, plan.endpoint, user, stack, sandbox, protection.fork)
     metrics = None if config.metrics is None else MetricsChild(config.metrics, user, sandbox)
     if metrics is not None:
         stack.callback(metrics.close)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import orjson
 
@@ -23,6 +23,8 @@ from shadow_agent.config.values import endpoint
 from shadow_agent.daemon.apart import Child, pieces_of, send_long
 from shadow_agent.daemon.dial import Dial, Who
 from shadow_agent.daemon.hello import Guarded, HelloError, fetch_calls, greet
+from shadow_agent.daemon.isolation import fork_here
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Profile, Sandbox
 from shadow_agent.errors import OperatorError, UsageError
 
 ASK_S: Final = 2.0  # between questions
@@ -36,11 +38,13 @@ class Vouch:
     """One guard, watched. A Watch: ``tick`` four times a second."""
 
     def __init__(
-        self, address: tuple[str, int], key: bytes, shadow_port: int, user: pwd.struct_passwd
-    ) -> None:
+        self, address: tuple[str, int], key: bytes, shadow_port: int, user: pwd.struct_passwd,
+        sandbox: Sandbox = NO_SANDBOX, fork: Callable[[Callable[[], NoReturn]], int] = fork_here,
+    ) -> None:  # fmt: skip
         """Waits for its first word. Raises HelloError when it does not vouch for the shadow."""
         self._where = f"--guard {endpoint(*address)}"
-        self._child = Child("shadow-vouch", user, set(), partial(_run, address=address, key=key))
+        run = partial(_run, address=address, key=key)
+        self._child = Child("shadow-vouch", user, set(), run, sandbox, Profile.ASKER, fork)
         self._child.wait(TIMEOUT_S + FRESH_S)
         self._trouble = "it does not answer"
         self._fix = "start `shadow-agent guard --hello` there and let this host reach it"

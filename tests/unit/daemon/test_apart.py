@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import signal
 import socket
 from pathlib import Path
 
 from shadow_agent.daemon.apart import PACKET, Child, pieces_of, send_long
+from shadow_agent.daemon.seccomp import Profile, open_sandbox
 from tests.unit.isolated import needs_root
 
 NOBODY = pwd.getpwnam("nobody")
@@ -60,3 +62,18 @@ def test_a_long_message() -> None:
         child.close()
     assert pieces_of(iter([b"+half", b""])) is None
     assert pieces_of(iter([b"+" + b"x" * PACKET] * 300)) is None
+
+
+@needs_root
+def test_it_is_filtered() -> None:
+    """What reads bytes of strangers has only the calls that it needs."""
+    sandbox = open_sandbox("require", (Profile.READER,))
+    child = Child("apart-test", NOBODY, set(), _echo, sandbox)
+    try:
+        child.say(b"hello")
+        child.wait(5)
+        assert child.heard() is not None
+        status = Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8")
+        assert re.search(r"^Seccomp:\s+2$", status, re.MULTILINE)
+    finally:
+        child.close()
