@@ -52,14 +52,14 @@ def test_the_supervisor_keeps_what_attach_needs(bed: Testbed) -> None:
 
 
 def test_memory_of_workers_is_still_known(bed: Testbed) -> None:
-    """They are another user's, and CAP_SYS_PTRACE is gone: their files were opened before."""
+    """Children are another user's, and CAP_SYS_PTRACE is gone: their files were opened before."""
     nginx.start(bed.service, "v1")
     agent = attach(bed, "--workers", "2")
     status = agent.ask("status")
 
     def pss() -> int:
         found = 0
-        for pid in (agent.pid, *status["workers"]):
+        for pid in agent.process.tree():
             text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
             found += int(re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)[0]) * 1024
         return found

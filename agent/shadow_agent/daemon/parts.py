@@ -139,7 +139,10 @@ def assemble(
     watches.append(Retention(config, folder.path, voice.say))
     watches += [*effects.watches(dial, voice.say), writes]
     gate = make_gate(config.gate, config.target, user, dial, voice.say, sandbox)
-    own.watch(tap, dial, books, fleet, [one for one in (metrics, gate) if one is not None])
+    others = [one for one in (metrics, gate) if one is not None]
+    for one in others:
+        fleet.memory.open(one.pid)  # while we may still look into them
+    own.watch(tap, dial, books, fleet, others)
     account = Account(run, tap, books, fleet, places, spending, effects, own)
     account.kept = kept.counts
     own.governor.on_change.append(lambda _: voice.note(folder.write_run(account.note_governor())))
