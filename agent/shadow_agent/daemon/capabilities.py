@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
 import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from shadow_agent.daemon.process import drop_privileges, no_new_privileges
+from shadow_agent.daemon.process import no_new_privileges
 from shadow_agent.kernel.features import CAPABILITIES
 
 # linux/capability.h
@@ -27,7 +26,6 @@ _NAMES: Final = {bit: name for name, bit in CAPABILITIES.items()} | {
     _SYS_ADMIN: "CAP_SYS_ADMIN",
 }
 # linux/prctl.h
-_PR_SET_KEEPCAPS: Final = 8
 _PR_CAPBSET_DROP: Final = 24
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
@@ -69,13 +67,6 @@ def keep_what_attach_needs(folders: Iterable[Path]) -> tuple[str, ...]:
     _set(effective=wanted, permitted=wanted)
     no_new_privileges()
     return tuple(sorted(_NAMES[bit] for bit in wanted))
-
-
-def become_unprivileged_but(capability: int, user: pwd.struct_passwd) -> None:
-    """Become ``user`` for good, with this one capability of root's left. Raises OSError."""
-    _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    drop_privileges(user)
-    _set(effective={capability}, permitted={capability})
 
 
 def _permitted() -> set[int]:

@@ -52,7 +52,6 @@ def _calls(names: str) -> tuple[Call, ...]:
 
 
 _PROT_EXEC: Final = 4
-_BPF_ENABLE_STATS: Final = 32
 _TO_WRITE: Final = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC
 _CLONE_THREAD: Final = 0x10000
 _PR_SET_NAME: Final = 15
@@ -134,7 +133,6 @@ class Profile(Enum):
     WORKER = (*_BASE, *_CONNECTING)  # reads its ring, connects to the shadow
     METRICS = (*_BASE, *_SERVING)  # answers on a listener that it was given
     ASKER = (*_BASE, *_ASKING)  # asks the feature gate
-    STATS = (*_BASE, Call("bpf", (Is(0, _BPF_ENABLE_STATS),)))  # lets the kernel count
     READER = _BASE  # reads a file that is open, and prints
 
 
@@ -168,10 +166,8 @@ class Filter:
             self._add(_ALLOW, call)
         for name in _ABSENT:
             self._add(_ERRNO | errno.ENOSYS, Call(name))
-        named = {call.name for call in profile.value}
         for name in _DEADLY:
-            if name not in named:  # one rule without conditions would end all others of its name
-                self._add(_KILL_PROCESS, Call(name))
+            self._add(_KILL_PROCESS, Call(name))
 
     def load(self) -> None:
         """From here on. Raises OSError where the kernel has no filters."""
