@@ -100,7 +100,7 @@ def attached(bed: Testbed, config: str, *more: str) -> Agent:
     home.path.mkdir(exist_ok=True)
     file = home.path / "config.toml"
     file.write_text(config + "\n[limits]\nring-bytes = 16777216\n")
-    every = ("--methods", "all", "--config", str(file), *more)
+    every = ("--methods", "all", "--unguarded", "--config", str(file), *more)
     return attach_as(bed, *options(bed), *every, home=home)
 
 
@@ -161,7 +161,7 @@ def test_a_capture_teaches_the_same(bed: Testbed) -> None:
     config.write_text(DECLARED)
     done: subprocess.CompletedProcess[str] = bed.prod.run(
         COMMAND, "replay", str(one.pcap), "--shadow", bed.shadow.url(PORT), "--methods", "all",
-        "--speed", "max", "--json", "--config", str(config), timeout=PATIENCE_S,
+        "--unguarded", "--speed", "max", "--json", "--config", str(config), timeout=PATIENCE_S,
     )  # fmt: skip
     summary: dict[str, Any] = json.loads(done.stdout)
     assert whole(summary)

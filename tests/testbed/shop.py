@@ -154,6 +154,7 @@ def main() -> None:
     options = parser.parse_args()
     Handler.state = State(options.salt, options.log)
     ThreadingHTTPServer.daemon_threads = True
+    ThreadingHTTPServer.request_queue_size = 128
     server = ThreadingHTTPServer(("", options.port), Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(READY, flush=True)

@@ -14,7 +14,6 @@ from shadow_agent.policy.draft import Unfit, check_name, check_value
 from shadow_agent.policy.edit import recipe
 from shadow_agent.policy.edit_shape import shape_of
 from shadow_agent.policy.identity import MAX_LINE, Forwarded, Marks, field_line
-from shadow_agent.policy.jsonpath import Path
 from shadow_agent.policy.outgoing import OutgoingLimits, Settings
 from shadow_agent.policy.rule import Change, Edit, Part, Place
 
@@ -157,6 +156,8 @@ def place(value: object) -> Place:
         except Unfit as error:
             raise ValueError(f"{name!r} cannot be the name of a {part}") from error
     elif part is Part.JSON:
+        from shadow_agent.policy.jsonpath import Path  # noqa: PLC0415 - a parser that few need
+
         Path(name)
     elif part is Part.SEGMENT and len(shape_of(name).names) != 1:
         raise ValueError(f"{name!r} must have one {{variable}}; write segment:/orders/{{id}}")

@@ -12,6 +12,7 @@ from shadow_agent.config import parse
 from shadow_agent.config.budget import cost
 from shadow_agent.config.key import Key, RowError, Rows
 from shadow_agent.policy.never import shadowed
+from shadow_agent.policy.outgoing import recipe_of
 from shadow_agent.policy.rule import SAFE_METHODS, Action, Change, Edit, Part, Place, Rule
 from shadow_agent.policy.template import Template
 
@@ -196,6 +197,8 @@ def make(*, action: Action | None = None, name: str = "", **given: Any) -> Rule:
         raise ValueError(f"action {action} and rewrite do not fit together; {fix}")
     for one in rule.edits:
         _check_edit(rule, one)
+    if action in {Action.TAG, Action.REWRITE}:
+        recipe_of(rule)
     return rule
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shadow_agent.policy import edit_json
 from shadow_agent.policy.alias import Known, SessionAliases, Special
@@ -20,8 +20,10 @@ from shadow_agent.policy.edit_target import (
     encoded_value,
     split,
 )
-from shadow_agent.policy.jsonpath import Path
 from shadow_agent.policy.rule import Part, Place
+
+if TYPE_CHECKING:
+    from shadow_agent.policy.jsonpath import Path
 
 # Not a value that a service hands out: names of hosts, and what framing hangs on.
 _NOT_VALUES: Final = FRAMING | {b"host", b"cookie"}
@@ -48,8 +50,12 @@ class Substitution:
                         f"segment:{place.name} must have one {{variable}}: the segment with the id"
                     )
                 self._shapes.append((place.name.encode(), shape))
-        json = (one for one in dict.fromkeys(places) if one.part is Part.JSON)
-        self._paths = [(place.name.encode(), Path(place.name)) for place in json]
+        self._paths: list[tuple[bytes, Path]] = []
+        for place in dict.fromkeys(places):
+            if place.part is Part.JSON:
+                from shadow_agent.policy.jsonpath import Path  # noqa: PLC0415 - a parser that few need
+
+                self._paths.append((place.name.encode(), Path(place.name)))
 
     def run(self, draft: Draft, known: SessionAliases, kind: BodyKind, most: int) -> int:
         """Put in whatever the session has; returns how often. Raises Pending, Unfit, Uneditable."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from shadow_agent.policy.alias import Pair, Where
 from shadow_agent.policy.draft import Unfit, check_name
 from shadow_agent.policy.edit_target import decoded_segment, decoded_value, split
-from shadow_agent.policy.jsonpath import Path
 from shadow_agent.policy.rule import Part, Place
 
 if TYPE_CHECKING:
     from shadow_agent.http.head import ResponseHead
+    from shadow_agent.policy.jsonpath import Path
 
 # What one answer hands out at most; the rest is not learned. A session holds no more either.
 MAX_HANDED: Final = 64
@@ -44,7 +44,7 @@ class AliasRule:
         if part not in _SOURCES:
             raise ValueError(f"{part}:{name} is in no answer; write header:, cookie: or json:")
         if part is Part.JSON:
-            Path(name)
+            _path(name)
         for place in (self.source, *self.to):
             if place.part in {Part.HEADER, Part.COOKIE}:
                 try:
@@ -75,7 +75,7 @@ class Teacher:
         self._automatic = automatic
         self._wheres = [rule.where for rule in rules]
         self._json = [
-            (number, Path(rule.source.name))
+            (number, _path(rule.source.name))
             for number, rule in enumerate(rules)
             if rule.source.part is Part.JSON
         ]
@@ -125,7 +125,9 @@ class Teacher:
     def expected(self, ours: Handed) -> Iterator[tuple[Where, bytes]]:
         """What production handed out, while the shadow's answer is to come."""
         for (kind, name), mine in ours.items():
-            if kind != "location":
+            if kind == "location":
+                yield from _ids(mine)
+            else:
                 for where in self._where(kind, name):
                     if where is not None or isinstance(kind, int) or _is_rare(mine):
                         yield where, mine
@@ -169,6 +171,12 @@ class Teacher:
                     found[number, place.location] = text
 
 
+def _path(text: str) -> Path:
+    from shadow_agent.policy.jsonpath import Path  # noqa: PLC0415 - a parser that few need
+
+    return Path(text)
+
+
 def _text(value: Any) -> bytes | None:
     """A string or a whole number as it would stand in a request."""
     if isinstance(value, str):
@@ -206,6 +214,25 @@ def _located(ours: bytes, theirs: bytes) -> Iterator[Pair]:
             yield Pair((Part.QUERY, name), value, queries[1][name])
             if _is_rare(value):
                 yield Pair(None, value, queries[1][name])
+
+
+def _ids(location: bytes) -> Iterator[tuple[Where, bytes]]:
+    """What may differ in the shadow's location, with the places it would hold at."""
+    parts = split(location)
+    if parts is None:
+        return
+    before = b""
+    places: list[tuple[Where, bytes]] = []
+    for raw in parts.segments[:MAX_HANDED]:
+        value = decoded_segment(raw)
+        if _is_id(value):
+            places.append(((Part.SEGMENT, before), value))
+        before = value
+    places += (((Part.QUERY, name), value) for name, value in _query(parts.query or b""))
+    for where, value in places:
+        yield where, value
+        if _is_rare(value):
+            yield None, value
 
 
 def _query(query: bytes) -> Iterator[tuple[bytes, bytes]]:

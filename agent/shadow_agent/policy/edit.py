@@ -7,7 +7,7 @@ the request is refused by name, never sent without it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shadow_agent.policy import edit_json
 from shadow_agent.policy.draft import FRAMING, Draft, Unfit, check_name, check_value
@@ -26,8 +26,10 @@ from shadow_agent.policy.edit_target import (
     encoded_value,
     split,
 )
-from shadow_agent.policy.jsonpath import Path
 from shadow_agent.policy.rule import Change, Edit, Part
+
+if TYPE_CHECKING:
+    from shadow_agent.policy.jsonpath import Path
 
 _SET: Final = Change.SET
 _PREFIX: Final = Change.PREFIX
@@ -92,6 +94,8 @@ def _step(edit: Edit, template: str | None, *, optional: bool) -> Step:
             raise ValueError(f"{name} says where a request ends; it cannot be edited")
         return Step(part, raw, change, value, optional=optional)
     if part is Part.JSON:
+        from shadow_agent.policy.jsonpath import Path  # noqa: PLC0415 - a parser that few need
+
         path = Path(name)
         if change is _REMOVE and not path.singular:
             raise ValueError(f"{part}:{name} may be many places; remove one by its name: $.a.b")

@@ -95,8 +95,7 @@ class ShadowConnection:
         self._drop_channel()
         replay = self._waiting.take() if self._waiting.admit() else None
         if replay is not None:
-            if replay.phase is _QUEUED:
-                self._pool.sent(replay)
+            self._pool.sent(replay)
             self._finish(replay, outcome)
         self.pump()
 
@@ -223,14 +222,12 @@ class ShadowConnection:
         self._pool.connect(self._channel)
 
     def _send(self, replay: Replay, channel: Channel) -> None:
-        data = self._pool.dressing.take_bytes(replay, first=not channel.sent)
-        if isinstance(data, Refused):
-            self._pool.refuse(replay, data)
+        data = self._pool.take_bytes(replay, first=not channel.sent)
+        if data is None:
             return
         self._current = replay
         replay.reply = channel.reader.expect(head_only=replay.exchange.method == "HEAD")
-        if replay.phase is _QUEUED:
-            self._pool.sent(replay)
+        self._pool.sent(replay)
         channel.write(data)
         if replay.request_whole:
             self._request_sent(replay)
@@ -245,8 +242,8 @@ class ShadowConnection:
             self.pump()
             return
         first_byte_by, self._whole_by = self._pool.deadlines()
-        begun = reply is not None and reply.first_offset is not None
-        self.deadline = self._whole_by if begun else first_byte_by
+        late = reply is None or reply.first_offset is None
+        self.deadline = first_byte_by if late else self._whole_by
 
     def _answered(self, replay: Replay, outcome: Outcome, *, reusable: bool) -> None:
         if self._channel is not None:
@@ -286,8 +283,7 @@ class ShadowConnection:
     def _finish(self, replay: Replay, outcome: Outcome) -> None:
         self._current = None
         self.deadline = 0.0
-        if replay.reply is None:
-            replay.reply = Reply(head_only=True)  # there never was a socket
+        replay.reply = replay.reply or Reply(head_only=True)  # there never was a socket
         replay.reply.outcome = outcome
         self._pool.done(replay, self.timeline)
 

@@ -142,8 +142,18 @@ class ShadowPool(Dialer):
             self.refuse(replay, why)
         return why is None
 
+    def take_bytes(self, replay: Replay, *, first: bool) -> bytes | None:
+        """What is there of it, as the shadow gets it; None: refused at the last moment."""
+        made = self.dressing.take_bytes(replay, first=first)
+        if isinstance(made, Refused):
+            self.refuse(replay, made)
+            return None
+        return made
+
     def sent(self, replay: Replay) -> None:
         """Its head goes out now, or would have, had the shadow let us connect."""
+        if replay.phase is not _QUEUED:
+            return  # for the second time
         replay.phase = _SENT
         replay.sent_ns = time.monotonic_ns()
         self.counts.queued -= 1

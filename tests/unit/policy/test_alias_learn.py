@@ -145,3 +145,16 @@ def test_nothing_raises(ours: bytes, theirs: bytes) -> None:
         handed.append(teacher.handed(made, one))
     for pair in teacher.pairs(*handed):
         assert isinstance(pair, Pair)
+
+
+def test_what_a_location_may_teach_is_expected() -> None:
+    """Everything in it that looks like an id: which of it differs is not known yet."""
+    ours = AUTOMATIC.handed(head("Location: /orders/17/lines/abc12?t=x1", status=303), None)
+    assert list(AUTOMATIC.expected(ours)) == [
+        ((Part.SEGMENT, b"orders"), b"17"),
+        ((Part.SEGMENT, b"lines"), b"abc12"),
+        (None, b"abc12"),
+        ((Part.QUERY, b"t"), b"x1"),
+        (None, b"x1"),
+    ]
+    assert list(AUTOMATIC.expected({("location", None): b"*"})) == []
