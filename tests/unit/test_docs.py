@@ -134,6 +134,21 @@ def test_every_test_that_fidelity_names_is_there() -> None:
     assert missing_tests(text) == []
 
 
+def test_every_threat_has_a_test_that_is_there() -> None:
+    """A mechanism that nobody shows is a hope."""
+    text = (DOCS / "safety.md").read_text(encoding="utf-8")
+    rows = [
+        line
+        for table in text.split("| Threat | Mechanism | Test |\n|---|---|---|\n")[1:]
+        for line in table.split("\n\n")[0].splitlines()
+    ]
+    assert len(rows) > 30
+    assert [row for row in rows if not re.search(r"`tests/[^`]+`", row.split(" | ")[2])] == []
+    files = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    assert missing_tests(text) == []
+
+
 @pytest.mark.parametrize(
     "named",
     [
