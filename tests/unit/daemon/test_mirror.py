@@ -15,6 +15,8 @@ from shadow_agent.http.assembler import Assembler
 from shadow_agent.http.counts import ExchangeCounts, RequestCounts
 from shadow_agent.http.exchange import Limits
 from shadow_agent.policy.decision import SAFE_METHODS, Policy
+from shadow_agent.policy.rule import Action, Rule
+from shadow_agent.policy.rules import RuleSet
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
@@ -236,3 +238,22 @@ def test_a_shadow_that_hangs_up() -> None:
         assert stage.tally.snapshot(stage.check()).status_pairs == {"200→closed": 1}
 
     assert staged(scenario, hang_up).pairs.compared == 1
+
+
+def test_a_changed_rule_reaches_what_still_waits() -> None:
+    """It has not gone out, so it does not; others go on, and the new rules judge the next."""
+    drop = Rule(name="no", action=Action.DROP, path="/2")
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1 + GET % 2 + GET % 3))
+        stage.mirror.change(SAFE_METHODS, RuleSet([drop], SAFE_METHODS))
+        ledger = stage.check()
+        assert ledger.replay.refused == {"rule": 1}
+        stage.see(wire.server(SAME), wire.server(SAME), wire.server(SAME))
+        stage.see(wire.client(GET % 2), wire.server(SAME))
+        await stage.settled()
+
+    ledger = staged(scenario)
+    assert ledger.replay.refused == {"rule": 2}
+    assert ledger.pairs.compared == 2
