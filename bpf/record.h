@@ -84,8 +84,9 @@ struct control {
 	__u8 pad[4];
 	__u64 budget_cost;     /* ns that a byte takes of the byte budget << COST_SHIFT; 0: nothing */
 	__u64 budget_burst_ns; /* how far copying may run ahead of the budget */
+	__u64 joined_until_ns; /* a flow found in mid-message before this is copied to its end */
 	__u64 ports[PORT_WORDS]; /* bitmap of service ports */
-	__u8 pad_line[40]; /* the rest is written for every copy: a cache line of its own */
+	__u8 pad_line[32]; /* the rest is written for every copy: a cache line of its own */
 	__u64 budget_until_ns; /* what was copied is paid for at this time, CLOCK_MONOTONIC */
 };
 _Static_assert(sizeof(struct control) == 136 + 8 * PORT_WORDS, "control has no holes");

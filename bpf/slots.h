@@ -156,6 +156,13 @@ static __always_inline __u64 clock(struct record *r)
 	return r->ts_ns;
 }
 
+/* Where a budget comes in mid-run, what is under way was copied so far: to its end, or for a while. */
+static __always_inline int is_joined(const struct control *control, const struct slot *slot,
+				     __u64 now)
+{
+	return now < control->joined_until_ns && !(slot->bits & SLOT_OPENED);
+}
+
 static __always_inline void set_fate(struct slot *slot, int fate)
 {
 	if (slot->fate == COPIED && fate != COPIED)
@@ -192,7 +199,8 @@ static __always_inline __u32 decide(struct __sk_buff *skb, struct control *contr
 	if (slot->bits & SLOT_STARTED)
 		return 0;
 	if (!slot->fate || slot->fate == COPIED)
-		set_fate(slot, admit(control, clock(r)));
+		set_fate(slot, is_joined(control, slot, clock(r)) ? COPIED
+								  : admit(control, clock(r)));
 	if (slot->fate != COPIED && begins == BEGINS_PREAMBLE)
 		slot->bits |= SLOT_SHUT;
 	return 0;

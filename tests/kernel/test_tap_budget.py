@@ -8,7 +8,7 @@ import time
 import pytest
 
 from shadow_agent.kernel.control import MAX_BYTES_PER_S
-from shadow_agent.kernel.layout import Counter
+from shadow_agent.kernel.layout import ControlField, Counter
 from shadow_agent.kernel.sampling import flow_hash
 from tests.kernel.conftest import PAGE, MakeTap, Tap
 from tests.kernel.talk import (
@@ -266,6 +266,21 @@ def test_pause_takes_no_notice(tap: Tap) -> None:
     assert counted(talk.exchange()) == [SKIPPED] * 2
     limit(tap)
     assert counted(talk.exchange()) == [COPIED] * 2
+
+
+def test_a_budget_in_mid_run(tap: Tap) -> None:
+    """What is under way goes on for a while, whatever there is room for; new connections ask."""
+    talk = Talk(tap)
+    talk.client(GET % 1)
+    soon = time.monotonic_ns() + 10**12
+    tap.control.set_byte_budget(1, 1, joined_until_ns=soon)
+    spend(tap)
+    assert counted([talk.server(bytes(1000)), talk.server(bytes(1000))]) == [COPIED] * 2
+    assert counted(talk.exchange()) == [SKIPPED] * 2
+    other = Talk(tap, port=40002)
+    assert counted(other.open()) == [SKIPPED] * 2
+    tap.control._put("Q", ControlField.JOINED_UNTIL_NS, 1)
+    assert Talk(tap, port=40003).server(bytes(1000)).counted == SKIPPED
 
 
 def test_a_new_connection_on_the_same_ports(tap: Tap) -> None:

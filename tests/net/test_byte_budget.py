@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.net.agent import PATIENCE_S, PORT, at, drained
+from tests.net.agent import PATIENCE_S, PORT, Home, at, attach, drained
 from tests.net.faults import attach_with, drive, untouched, wait_ledger
 from tests.net.requests import ask, connected
 from tests.testbed import Testbed, eventually, nginx, pyserver, traffic
@@ -64,6 +64,43 @@ def test_a_generous_budget_skips_nothing(bed: Testbed) -> None:
     assert at(ledger, "pairs.compared") == 400
     assert ledger["packets"]["over_budget"] == 0
     assert ledger["segments"]["unaligned"] == ledger["segments"]["duplicate"] == 0
+
+
+def test_a_budget_that_comes_and_goes(bed: Testbed) -> None:
+    """By ``ctl reload``, under traffic: what began is whole, before, within and after."""
+    pyserver.start(bed.service)
+    pyserver.start(bed.shadow)
+    home = Home(bed)
+    home.path.mkdir()
+    file = home.path / "config.toml"
+    limits = "[governor]\nenabled = false\n[limits]\n" + "".join(
+        f"{key} = {value}\n" for key, value in PATIENT.items()
+    )
+    file.write_text(limits)
+    agent = attach(bed, "--config", str(file), home=home)
+    mix = [Ask("GET", f"/bytes/{SIZE}")]
+    running = traffic.start(
+        bed.client, bed.service.url(PORT), mix, rate=100, connections=CONNECTIONS, duration=60
+    )
+    agent.wait_compared(50)
+    file.write_text(f"{limits}[budget]\nbytes-per-s = {SIZE}\n")
+    assert agent.ask("reload")["applied"] == ["budget.bytes-per-s"]
+    eventually(
+        lambda: agent.ledger()["packets"]["over_budget"] > 200,
+        PATIENCE_S,
+        "packets over budget",
+        agent.pid,
+    )
+    file.write_text(limits)
+    assert agent.ask("reload")["applied"] == ["budget.bytes-per-s"]
+    agent.wait_compared(at(agent.ledger(), "pairs.compared") + 50)
+    assert untouched(running.stop())
+    wait_ledger(agent, drained, "nothing open")
+    summary = agent.stop()
+    requests = summary["ledger"]["requests"]
+    assert requests["started"] == requests["complete"] == at(summary["ledger"], "pairs.compared")
+    assert requests["lost"] == 0
+    assert summary["coverage"] == 1.0
 
 
 def test_the_off_switch_copies_not_one_more(bed: Testbed) -> None:

@@ -15,6 +15,8 @@ LIVE: Final = frozenset(
         "methods",
         "rule",
         "sample",
+        "budget.bytes-burst",
+        "budget.bytes-per-s",
         "limits.connect-timeout-s",
         "limits.drain-s",
         "limits.first-byte-timeout-s",

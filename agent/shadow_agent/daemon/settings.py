@@ -86,10 +86,14 @@ def rules_of(told: WorkerSettings | Config) -> RuleSet | None:
     return RuleSet(told.rules, told.methods) if told.rules else None
 
 
+def byte_budget(config: Config) -> ByteBudget | None:
+    """What the kernel may copy; a second's worth at once unless it is said."""
+    rate = config.budget.bytes_per_s
+    return None if rate is None else ByteBudget(rate, config.budget.bytes_burst or rate)
+
+
 def tap_settings(config: Config, plan: Plan) -> TapSettings:
     """For the kernel."""
-    budget = config.budget
-    rate = budget.bytes_per_s
     return TapSettings(
         target=config.target,
         ports=config.ports,
@@ -99,7 +103,7 @@ def tap_settings(config: Config, plan: Plan) -> TapSettings:
         ring_bytes=config.limits.ring_bytes,
         sample=config.sample,
         mechanism=Mechanism(config.mechanism),
-        byte_budget=None if rate is None else ByteBudget(rate, budget.bytes_burst or rate),
+        byte_budget=byte_budget(config),
     )
 
 

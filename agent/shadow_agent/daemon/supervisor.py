@@ -26,6 +26,7 @@ from shadow_agent.daemon.parts import assemble, rule_names
 from shadow_agent.daemon.plan import Plan, make_plan
 from shadow_agent.daemon.reload import Reload
 from shadow_agent.daemon.rundir import RunFolder
+from shadow_agent.daemon.settings import byte_budget
 from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
 from shadow_agent.daemon.writes import warnings_of
@@ -201,8 +202,10 @@ class Supervisor:
 
     def _adopt(self, config: Config) -> None:
         """A configuration in which only what can change under way has changed."""
-        self._config = config
+        before, self._config = self._config, config
         self._fleet.change(config)
+        if byte_budget(config) != byte_budget(before):  # else what is owed would be forgotten
+            self._tap.limit(byte_budget(config))
         self._dial.share(Who.OPERATOR, config.sample, "ctl reload")
         account = self._account
         account.run = replace(account.run, rules=rule_names(config))

@@ -47,11 +47,12 @@ def resumption(flow: Flow[Any], segment: Segment, number: int) -> Resumption | N
     """How the segment takes its flow up again, or None if it only goes on. Keeps the number."""
     before, last = flow.epoch, flow.number
     epoch = number & ~(SURE | _COUNT)
-    if before is None or epoch == before:
+    if epoch == before or (before is None and not number & SURE):
         keep_number(flow, segment.direction, number)
         return None
-    same = not (epoch ^ before) & _TENANCY
-    if same and (epoch - before) >> _EPOCH_SHIFT & _EPOCHS >= _OLD:
+    # None: numbers began in mid-run, and the flow's first request since then may have been skipped.
+    same = before is not None and not (epoch ^ before) & _TENANCY
+    if before is not None and same and (epoch - before) >> _EPOCH_SHIFT & _EPOCHS >= _OLD:
         return None
     keep_number(flow, segment.direction, number)
     stream = flow.response if segment.direction else flow.request

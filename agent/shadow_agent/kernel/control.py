@@ -86,14 +86,17 @@ class ControlPage:
         self._put("Q", ControlField.SAMPLE_BELOW, round(fraction * ALL_FLOWS))
         self._advance()
 
-    def set_byte_budget(self, bytes_per_s: int | None, burst: int = 0) -> None:
+    def set_byte_budget(
+        self, bytes_per_s: int | None, burst: int = 0, *, joined_until_ns: int = 0
+    ) -> None:
         """Copy no more payload than this in the long run, from each flow's next request on.
 
         What is copied is decided at a request's start and then copied whole, so that a budget makes
         no gaps: copying may run ahead by `burst` bytes (at least 1) and what is under way, and
         then pauses until that is paid for. None: no limit. Once there was one, flows are decided by
-        request for good, so that none is let go in mid-message. ValueError outside 1 to
-        MAX_BYTES_PER_S.
+        request for good, so that none is let go in mid-message. `joined_until_ns` where the first
+        comes while traffic is copied: until then (CLOCK_MONOTONIC) what is found in mid-message
+        goes on. ValueError outside 1 to MAX_BYTES_PER_S.
         """
         if bytes_per_s is None:
             self._put("Q", ControlField.BUDGET_BURST_NS, _FOREVER_NS)
@@ -107,7 +110,9 @@ class ControlPage:
         # debts were counted in time, which is not what they are at another rate
         self._put("Q", ControlField.BUDGET_UNTIL_NS, 0)
         self._put("Q", ControlField.BUDGET_BURST_NS, ahead)
-        self._page[ControlField.BY_REQUEST] = 1
+        if not self._page[ControlField.BY_REQUEST]:
+            self._put("Q", ControlField.JOINED_UNTIL_NS, joined_until_ns)
+            self._page[ControlField.BY_REQUEST] = 1
 
     def set_paused(self, paused: bool) -> None:
         """The off switch; takes effect with the next packet."""

@@ -49,7 +49,8 @@ class ControlField(IntEnum):
     BY_REQUEST = 67
     BUDGET_COST = 72
     BUDGET_BURST_NS = 80
-    PORTS = 88
+    JOINED_UNTIL_NS = 88
+    PORTS = 96
     BUDGET_UNTIL_NS = 8320
 
 

@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import struct
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 # The agent heartbeats four times a second; older than this it is dead or hangs.
 LEASE_MAX_NS: Final = 2_000_000_000
+# How long what is under way may go on when a byte budget comes in mid-run.
+JOIN_NS: Final = 10_000_000_000
 # A wake-up per eighth of the ring: the reader's own timer is what usually comes first.
 _WAKES_PER_RING: Final = 8
 
@@ -162,9 +165,7 @@ class Tap:
             lease_max_ns=LEASE_MAX_NS,
         )
         self.control.set_sample(settings.sample)
-        if settings.byte_budget is not None:
-            budget = settings.byte_budget
-            self.control.set_byte_budget(budget.bytes_per_s, budget.burst)
+        self.limit(settings.byte_budget)
 
     @property
     def loader(self) -> Loader:
@@ -179,6 +180,14 @@ class Tap:
             for (name, _), attachments in self._attached.items()
             if attachments
         }
+
+    def limit(self, budget: ByteBudget | None) -> None:
+        """Copy no more than this, from each flow's next request on; None: no limit."""
+        if budget is None:
+            self.control.set_byte_budget(None)
+        else:
+            until = time.monotonic_ns() + JOIN_NS if self._attached else 0
+            self.control.set_byte_budget(budget.bytes_per_s, budget.burst, joined_until_ns=until)
 
     def programs(self) -> dict[str, bpf.ProgramInfo]:
         """What the kernel says of each loaded program, by name."""

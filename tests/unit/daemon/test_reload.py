@@ -44,6 +44,7 @@ def test_live_keys_exist(tmp_path: Path) -> None:
         f'sample = 0.5\nduration = 3\nmethods = "GET"\n{RULE}[limits]\nconnect-timeout-s = 9.0\n'
         "first-byte-timeout-s = 9.0\nwhole-timeout-s = 9.0\nidle-close-s = 9.0\nmax-queue = 9\n"
         "max-queue-age-s = 9.0\nmax-backlog-bytes = 9\ndrain-s = 9.0\n"
+        "[budget]\nbytes-per-s = 9\nbytes-burst = 9\n"
     )
     assert set(changed(base, config(tmp_path, text))) == LIVE
 

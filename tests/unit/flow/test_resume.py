@@ -179,6 +179,19 @@ def test_a_handshake_alone_has_nothing_to_skip() -> None:
     assert [type(item) for item in items] == [Data]
 
 
+def test_numbers_that_begin_in_mid_run() -> None:
+    """A budget comes: the flow goes on, or behind its first request, which was skipped."""
+    for skipped, kinds in ((0, [Data]), (500, [Skip, Data])):
+        wire, table = Wire(), flow_table()
+        for segment, _ in begin(wire):
+            flow, items = table.push(segment)
+            if flow is not None and items:
+                flow.conversation = flow
+        wire.next = [n + skipped for n in wire.next]
+        items = follow(table, (wire.client(GET % 3), numbered(1, sure=skipped > 0)))
+        assert [type(item) for item in items] == kinds
+
+
 def test_a_new_connection_begins_anew() -> None:
     """A SYN on the same ports after the last one ended."""
     wire, table = Wire(), flow_table()
