@@ -142,11 +142,13 @@ def _check_named(
     events += target.close(Unanswered.DRAINED, 1 << 62)
     check_balance(target)
     assert tap.counts()[Counter.RING_FULL] == before[Counter.RING_FULL]
-    for exchange in begun(events):
+    # the others: a body's bytes, which pass for a request after a loss
+    told = [exchange for exchange in begun(events) if exchange.host == b"a"]
+    for exchange in told:
         assert int(exchange.target[1:]) in copied
         check_truth(exchange, turns)
     # every request that reached user space began, or what hides it is counted
-    missed = set(copied) - {int(exchange.target[1:]) for exchange in begun(events)}
+    missed = set(copied) - {int(exchange.target[1:]) for exchange in told}
     named = target.requests.started - target.requests.heads + target.requests.unexplained_gaps
     assert len(missed) <= named + target.requests.gap
 

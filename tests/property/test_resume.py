@@ -14,6 +14,9 @@ from tests.property.wire import Wire, assembler, begun, check_balance, ended
 TENANT = 5 << 24
 # How much was skipped beside what a test can build: up to where sequence numbers are ambiguous.
 MORE = st.sampled_from([0, 0, 1, 1 << 20, 1 << 30, (1 << 31) + 5, 0xC000_0000])
+# Beside a loss, less than where they are ambiguous: a request behind 2 GiB that were skipped, and
+# behind the lost first record that would say so, may pass for an old one (segments.out_of_window).
+MORE_BESIDE_LOSS = st.sampled_from([0, 0, 1, 1 << 20, 1 << 28])
 
 
 def numbered(
@@ -87,7 +90,7 @@ def test_exactly_the_skipped_are_absent(
 
 
 @settings(max_examples=300)
-@given(TURNS, CUTS, STARTS, st.booleans(), MORE, st.data())
+@given(TURNS, CUTS, STARTS, st.booleans(), MORE_BESIDE_LOSS, st.data())
 def test_the_lost_are_named(
     turns: list[Turn], cut: int, start: int, opened: bool, more: int, data: st.DataObject
 ) -> None:
