@@ -122,6 +122,31 @@ def test_the_lost_are_named(
     assert len(missing) <= named
 
 
+def test_an_open_body_does_not_go_on_behind_what_was_passed_over() -> None:
+    """A response shows that the flow goes on elsewhere; its request and a body's end are lost."""
+    body = b"x" * 40
+    turns = [
+        Turn(b"POST", body, False, b"", False, True),
+        Turn(b"GET", b"", False, b"abc", False, False),
+        Turn(b"GET", b"", False, b"", False, True),
+        Turn(b"GET", b"", False, b"", False, False),
+    ]
+    records = numbered(Wire(), turns, 61, [True, False, True, True], 0, opened=True)
+    target = assembler()
+    events = []
+    seen = [(0, True), (2, False), (3, True)]  # the beginning of 0, the answer to 2, the request 3
+    for number, of_request in seen:
+        mine = [r for r in records if r[0] == number and (r[1].direction == 0) == of_request]
+        _, segment, count = mine[0] if of_request else mine[-1]
+        events += target.follow(segment, count)
+    events += target.close(Unanswered.DRAINED, 1 << 40)
+    first, last = begun(events)
+    assert (first.request_body_len, first.notes) == (
+        None, ["request body: gap", "response: none (gap)"]
+    )  # fmt: skip
+    assert last.target == b"/3"
+
+
 def test_the_model_is_a_conversation() -> None:
     """What nobody skips is what `spread` makes."""
     turns = [Turn(b"GET", b"", False, b"abc", False, False)] * 3

@@ -110,10 +110,11 @@ class Conversation:
 
     def _skip(self, item: Skip) -> None:
         """What was passed over is nobody's loss; a message that was open there has one."""
+        self._requests.skip(item)
         if item.direction == Direction.RESPONSE:
+            # Its request did not come: whatever was open on that side does not go on here.
             self._responses.lose()
             return
-        self._requests.skip(item)
         self._responses.restart()
         self.pairing.restart(sure=item.sure)
 
