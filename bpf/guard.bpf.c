@@ -22,7 +22,10 @@
 #define SOCK_DGRAM 2
 #define PROTO_TCP 6
 #define PROTO_UDP 17
-#define FAMILY_IPV6 10
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86dd
+#define HEADER_HOP_BY_HOP 0
+#define HEADER_ROUTING 43
 #define ANY_PREFIX (8 * (GUARD_PORT_BYTES + 16))
 
 struct {
@@ -87,6 +90,26 @@ static __always_inline int refuse(const struct guard_stub_key *where, __u16 prot
 	event->pid = bpf_get_current_pid_tgid() >> 32;
 	event->pad2 = 0;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, 0);
+	return REFUSE;
+}
+
+// As refuse(), from where the process is not known: a packet may leave long after it was written.
+static __always_inline int refuse_packet(const struct guard_stub_key *where, __u16 protocol)
+{
+	struct guard_event *event;
+
+	count(GUARD_REFUSED);
+	event = bpf_ringbuf_reserve(&refused, sizeof(*event), 0);
+	if (!event) {
+		count(GUARD_UNTOLD);
+		return REFUSE;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = bpf_ktime_get_ns();
+	__builtin_memcpy(event->addr, where->addr, sizeof(event->addr));
+	event->protocol = protocol;
+	event->hook = GUARD_HOOK_PACKET;
 	bpf_ringbuf_submit(event, 0);
 	return REFUSE;
 }
@@ -232,6 +255,49 @@ int guard_socket(struct bpf_sock *ctx)
 	if (ctx->type == SOCK_DGRAM && ctx->protocol == PROTO_UDP)
 		return PASS;
 	return refuse(&nowhere, ctx->protocol, GUARD_HOOK_SOCKET);
+}
+
+// Whether an IPv4 header has options: no honest server sends any, and a source route is one.
+static __always_inline int routed4(struct __sk_buff *skb)
+{
+	__u8 first = 0;
+
+	return !bpf_skb_load_bytes(skb, 0, &first, 1) && (first & 0xf) > 5;
+}
+
+// Whether there is a routing header, first or after the one that the kernel itself may put before
+// it (jumbo payload); others before it take privileges.
+static __always_inline int routed6(struct __sk_buff *skb)
+{
+	__u8 next = 0;
+
+	if (bpf_skb_load_bytes(skb, 6, &next, 1))
+		return 0;
+	if (next == HEADER_HOP_BY_HOP && bpf_skb_load_bytes(skb, 40, &next, 1))
+		return 0;
+	return next == HEADER_ROUTING;
+}
+
+// The other hooks see the address that the process named. A source route or routing header, which
+// needs no privilege, sends the packet to another one first.
+SEC("cgroup_skb/egress")
+int guard_egress(struct __sk_buff *skb)
+{
+	struct guard_stub_key where = {};
+	__u8 protocol = 0;
+	__u32 ip4 = 0;
+
+	if (skb->protocol == bpf_htons(ETHERTYPE_IPV4) && routed4(skb)) {
+		bpf_skb_load_bytes(skb, 16, &ip4, sizeof(ip4));
+		bpf_skb_load_bytes(skb, 9, &protocol, 1);
+		mapped(&where, ip4);
+		return refuse_packet(&where, protocol);
+	}
+	if (skb->protocol == bpf_htons(ETHERTYPE_IPV6) && routed6(skb)) {
+		bpf_skb_load_bytes(skb, 24, where.addr, sizeof(where.addr));
+		return refuse_packet(&where, HEADER_ROUTING);
+	}
+	return PASS;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -32,6 +32,7 @@ enum guard_hook {
 	GUARD_HOOK_CONNECT = 1,
 	GUARD_HOOK_SENDMSG = 2,
 	GUARD_HOOK_SOCKET = 3, /* a kind of socket that is not allowed: no address yet */
+	GUARD_HOOK_PACKET = 4, /* a packet with a route of its sender's: goes elsewhere first */
 };
 
 /* A refusal, 64 bytes. */

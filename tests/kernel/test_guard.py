@@ -55,9 +55,11 @@ def _inside(cgroup: Cgroup, *attempts: str) -> list[str]:
         "    family = socket.AF_INET6 if ':' in where[0] else socket.AF_INET\n"
         "    made = socket.socket(family, kind, protocol); made.settimeout(5)\n"
         "    made.connect(where); return made\n"
-        "def send(where, flags=0, kind=socket.SOCK_DGRAM):\n"
+        "def send(where, flags=0, kind=socket.SOCK_DGRAM, options=()):\n"
         "    family = socket.AF_INET6 if ':' in where[0] else socket.AF_INET\n"
-        "    return socket.socket(family, kind).sendto(b'x', flags, where)\n"
+        "    made = socket.socket(family, kind)\n"
+        "    for option in options: made.setsockopt(*option)\n"
+        "    return made.sendto(b'x', flags, where)\n"
         "for text in sys.argv[1:]:\n"
         "    try: print(eval(text))\n"
         "    except OSError as error: print(errno.errorcode[error.errno])\n"
@@ -123,6 +125,29 @@ def test_other_sockets_are_refused(cgroup: Cgroup, programs: GuardPrograms) -> N
     )
     refusals = Refusals(programs.ring_fd)
     assert {one.hook for one in refusals.take(10)} == {Hook.SOCKET}
+    refusals.close()
+
+
+def test_a_route_of_the_sender_s_is_refused(cgroup: Cgroup, programs: GuardPrograms) -> None:
+    """A packet to an allowed address that goes to another first; what has none passes."""
+    programs.allow(ip_network("127.0.0.0/8"))
+    programs.allow(ip_network("::1"))
+    loose = "b'\\x01\\x83\\x07\\x04' + socket.inet_aton('127.0.0.2')"
+    routing = "bytes((0, 2, 4, 0, 0, 0, 0, 0)) + socket.inet_pton(socket.AF_INET6, '::1')"
+    said = _inside(
+        cgroup,
+        "send(('127.0.0.1', 9))",
+        f"send(('127.0.0.1', 9), options=[(0, 4, {loose})])",
+        "send(('::1', 9))",
+        f"send(('::1', 9), options=[(41, 57, {routing})])",
+    )
+    assert said == ["1", "EPERM", "1", "EPERM"]
+    refusals = Refusals(programs.ring_fd)
+    found = refusals.take(10)
+    assert {one.hook for one in found} == {Hook.PACKET}
+    assert [one.address for one in found] == [
+        as_mapped(ip_address(where).packed) for where in ("127.0.0.2", "::1")
+    ]
     refusals.close()
 
 
@@ -251,6 +276,7 @@ def test_layout(tmp_path: Path) -> None:
         "GUARD_HOOK_CONNECT": Hook.CONNECT,
         "GUARD_HOOK_SENDMSG": Hook.SENDMSG,
         "GUARD_HOOK_SOCKET": Hook.SOCKET,
+        "GUARD_HOOK_PACKET": Hook.PACKET,
         "GUARD_COUNTERS": len(guard.GuardCounts._fields),
         "__builtin_offsetof(struct guard_event, addr)": 8,
         "__builtin_offsetof(struct guard_event, port)": 24,

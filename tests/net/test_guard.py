@@ -224,7 +224,7 @@ def test_the_hello_tells_what_is(bed: Testbed, guards: list[Guarded]) -> None:
         ["bpftool", "cgroup", "detach", guard.path, "connect4", "id", str(program)], check=True
     )
     eventually(lambda: _refusal(guard) is not None, 10, "the guard no longer vouches")
-    assert "only 4 of 5" in str(_refusal(guard))
+    assert "only 5 of 6" in str(_refusal(guard))
 
 
 def _refusal(guard: Guarded) -> hello.HelloError | None:

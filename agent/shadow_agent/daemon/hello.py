@@ -35,7 +35,7 @@ MAX_FRAME: Final = 256 << 10
 # Bytes of calls fetched at most: the guard's record may have 16 MiB.
 MAX_CALLS_BYTES: Final = 64 << 20
 MIN_KEY: Final = 32
-PROGRAMS: Final = 5  # that must be attached
+PROGRAMS: Final = 6  # that must be attached
 _MAX_KEY: Final = 4096
 _HEADER: Final = 4 + 32
 _KEY_FIX: Final = "head -c 32 /dev/urandom | base64 > FILE; chmod 600 FILE; copy it to both hosts"

@@ -45,6 +45,7 @@ class MapType(IntEnum):
 class AttachType(IntEnum):
     """``enum bpf_attach_type``."""
 
+    CGROUP_INET_EGRESS = 1
     CGROUP_INET_SOCK_CREATE = 2
     CGROUP_INET4_CONNECT = 10
     CGROUP_INET6_CONNECT = 11

@@ -34,6 +34,7 @@ _MAPS: Final = ("allow", "counters", "lease", "refused", "stubs")
 # In the order in which they are attached; sockets first, so that none is made in between.
 HOOKS: Final = {
     "guard_socket": AttachType.CGROUP_INET_SOCK_CREATE,
+    "guard_egress": AttachType.CGROUP_INET_EGRESS,
     "guard_connect4": AttachType.CGROUP_INET4_CONNECT,
     "guard_connect6": AttachType.CGROUP_INET6_CONNECT,
     "guard_sendmsg4": AttachType.CGROUP_UDP4_SENDMSG,
@@ -52,6 +53,7 @@ class Hook(IntEnum):
     CONNECT = 1
     SENDMSG = 2
     SOCKET = 3
+    PACKET = 4
 
 
 class Refusal(NamedTuple):

@@ -23,7 +23,7 @@ from shadow_agent.guard.record import Record, open_files
 KEY = b"k" * 32
 STATE: dict[str, Any] = {
     "active": True, "cgroup": "/c", "cgroup_id": 7, "processes": 2, "time": 1.5,
-    "programs": ["a", "b", "c", "d", "e"], "listening": [8080], "uncovered": ["Unix sockets"],
+    "programs": ["a", "b", "c", "d", "e", "f"], "listening": [8080], "uncovered": ["Unix sockets"],
 }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_another_key_learns_nothing(guard: Answering) -> None:
     [
         ({"active": False}, "is not active"),
         ({"processes": 0}, "nothing runs inside of /c"),
-        ({"programs": ["a", "b", "c", "d"]}, "only 4 of 5 programs"),
+        ({"programs": ["a", "b", "c", "d", "e"]}, "only 5 of 6 programs"),
         ({"programs": 3}, "another way"),
     ],
 )
