@@ -2,7 +2,8 @@
 
 The hooks see AF_INET and AF_INET6. Of the others a process may make AF_UNIX and AF_NETLINK; a
 machine's AF_VSOCK, say, would be a way to its host. io_uring makes sockets past seccomp, so it is
-not there (ENOSYS, as on kernels without it). Classic BPF by prctl(2): no library.
+not there (ENOSYS, as on kernels without it). Nor may it type into the terminal that the guard was
+started from (TIOCSTI, TIOCLINUX): a root's shell reads there. Classic BPF by prctl(2): no library.
 """
 
 from __future__ import annotations
@@ -27,24 +28,28 @@ _RETURN: Final = 0x06
 _NUMBER: Final = 0
 _ARCHITECTURE: Final = 4
 _FIRST_ARGUMENT: Final = 16 if sys.byteorder == "little" else 20
+_SECOND_ARGUMENT: Final = _FIRST_ARGUMENT + 8
 _X32: Final = 0x40000000  # x86-64's other table
 _IO_URING_SETUP: Final = 425
+_TIOCSTI: Final = 0x5412
+_TIOCLINUX: Final = 0x541C
 
 FAMILIES: Final = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
 
 
 class Machine(NamedTuple):
-    """What seccomp calls an architecture, and its socket(2) and socketpair(2)."""
+    """What seccomp calls an architecture, and its socket(2), socketpair(2) and ioctl(2)."""
 
     audit: int
     socket: int
     socketpair: int
+    ioctl: int
 
 
 MACHINES: Final = {
-    "x86_64": Machine(0xC000003E, 41, 53),
-    "aarch64": Machine(0xC00000B7, 198, 199),
-    "riscv64": Machine(0xC00000F3, 198, 199),
+    "x86_64": Machine(0xC000003E, 41, 53, 16),
+    "aarch64": Machine(0xC00000B7, 198, 199, 29),
+    "riscv64": Machine(0xC00000F3, 198, 199, 29),
 }
 
 
@@ -65,6 +70,12 @@ def program(machine: Machine) -> bytes:
         (_RETURN, 0, 0, absent),
         (_EQUAL, 0, 1, _IO_URING_SETUP),
         (_RETURN, 0, 0, absent),
+        (_EQUAL, 0, 5, machine.ioctl),
+        (_LOAD, 0, 0, _SECOND_ARGUMENT),
+        (_EQUAL, 1, 0, _TIOCSTI),
+        (_EQUAL, 0, 1, _TIOCLINUX),
+        (_RETURN, 0, 0, _RET_ERRNO | errno.EPERM),
+        (_RETURN, 0, 0, _RET_ALLOW),
         (_EQUAL, 2, 0, machine.socket),
         (_EQUAL, 1, 0, machine.socketpair),
         (_RETURN, 0, 0, _RET_ALLOW),

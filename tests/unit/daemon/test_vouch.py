@@ -29,7 +29,7 @@ KEY = b"k" * 32
 NOBODY = pwd.getpwnam("nobody")
 STATE: dict[str, Any] = {
     "active": True, "cgroup": "/c", "cgroup_id": 7, "processes": 2, "time": 100.0,
-    "programs": ["a", "b", "c", "d", "e"], "listening": [8080], "uncovered": [],
+    "programs": ["a", "b", "c", "d", "e", "f"], "listening": [8080], "uncovered": [],
 }  # fmt: skip
 LINES = [
     {"event": "call", "time": 99.0, "protocol": "http", "host": "old", "port": 1},

@@ -29,6 +29,29 @@ libc.syscall(425, 1, 0)
 print(errno.errorcode[ctypes.get_errno()], len(os.pipe()), len(socket.socketpair()))
 """
 
+_TYPE = """
+import errno, fcntl, os, pty, sys, termios
+from shadow_agent.daemon.process import no_new_privileges
+from shadow_agent.guard import families
+TIOCLINUX = 0x541C
+def attempt(what):
+    try:
+        fcntl.ioctl(0, what, b"\\n")
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "typed"
+pid, terminal = pty.fork()
+if pid == 0:
+    no_new_privileges()
+    assert families.restrict()
+    size = fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8))
+    said = f"{attempt(termios.TIOCSTI)} {attempt(TIOCLINUX)} {len(size)}"
+    os.write(1, said.encode())
+    os._exit(0)
+print(os.read(terminal, 100).decode())
+os.waitpid(pid, 0)
+"""
+
 
 @pytest.mark.skipif(families.here() is None, reason="a machine the filter knows")
 def test_other_families_cannot_be_made() -> None:
@@ -43,6 +66,13 @@ def test_other_families_cannot_be_made() -> None:
         "['made', 'made', 'made'] made EAFNOSUPPORT EAFNOSUPPORT EAFNOSUPPORT",
         "ENOSYS 2 2",
     ]
+
+
+@pytest.mark.skipif(families.here() is None, reason="a machine the filter knows")
+def test_nothing_is_typed_into_the_terminal() -> None:
+    """A shell of root's reads there; what else a terminal is asked goes on."""
+    done = subprocess.run([sys.executable, "-c", _TYPE], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["EPERM EPERM 8"]
 
 
 def test_jumps_stay_inside() -> None:
