@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -61,6 +62,7 @@ class Cgroup:
         found = cls(path, fd, made=made)
         try:
             found._check(root, flag)
+            found._take(flag)
         except UsageError:
             found.close()
             raise
@@ -73,11 +75,24 @@ class Cgroup:
                 f"{flag}: others than root may move processes out of {open_to}",
                 "take a cgroup that is delegated to nobody, all its parents too",
             )
+        self._check_empty(flag)
+
+    def _check_empty(self, flag: str) -> None:
         if number := len(self.pids()):
             raise UsageError(
                 f"{flag}: {number} processes are in it already, with sockets that may be older",
                 f"end them: echo 1 > {self.path}/cgroup.kill",
             )
+
+    def _take(self, flag: str) -> None:
+        """Of two guards that are started at once, one: else the other's programs come off."""
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"{flag}: another guard is on it", "give this one a cgroup of its own"
+            ) from error
+        self._check_empty(flag)
 
     def _folders(self, root: Path) -> list[Path]:
         below = self.path.relative_to(root).parts

@@ -87,8 +87,15 @@ def test_what_was_made_is_removed() -> None:
     """And only that."""
     found = Cgroup.prepare(Path(f"shadow-agent-made-{os.getpid()}"))
     assert found.id == found.path.stat().st_ino
-    again = Cgroup.prepare(found.path)
-    again.close()
-    assert found.path.exists()
     found.close()
     assert not found.path.exists()
+    found.path.mkdir()
+    Cgroup.prepare(found.path).close()
+    found.path.rmdir()
+
+
+@needs_root
+def test_one_guard_at_a_time(cgroup: Cgroup) -> None:
+    """Also before anything runs in it."""
+    with pytest.raises(UsageError, match=r"another guard is on it; give this one"):
+        Cgroup.prepare(cgroup.path)
