@@ -32,7 +32,7 @@ def unified_mount(mounts: str) -> Path | None:
 class Cgroup:
     """A cgroup by its folder; ``fd`` is what programs are attached to."""
 
-    def __init__(self, path: Path, fd: int, *, made: bool) -> None:
+    def __init__(self, path: Path, fd: int, *, made: tuple[Path, ...] = ()) -> None:
         self.path = path
         self.fd = fd
         self._made = made
@@ -53,7 +53,7 @@ class Cgroup:
         flag = f"--cgroup {written}"
         if ".." in path.parts or not path.is_relative_to(root) or path == root:
             raise UsageError(f"{flag}: is no cgroup below {root}", f"write {root}/shadow")
-        made = not path.exists()
+        made = tuple(one for one in _folders(root, path) if not one.exists())
         try:
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -69,7 +69,7 @@ class Cgroup:
         return found
 
     def _check(self, root: Path, flag: str) -> None:
-        open_to = next((one for one in self._folders(root) if _others_may_change(one)), None)
+        open_to = next((one for one in _folders(root, self.path) if _others_may_change(one)), None)
         if open_to is not None:
             raise UsageError(
                 f"{flag}: others than root may move processes out of {open_to}",
@@ -93,10 +93,6 @@ class Cgroup:
                 f"{flag}: another guard is on it", "give this one a cgroup of its own"
             ) from error
         self._check_empty(flag)
-
-    def _folders(self, root: Path) -> list[Path]:
-        below = self.path.relative_to(root).parts
-        return [root.joinpath(*below[: count + 1]) for count in range(len(below))]
 
     @property
     def id(self) -> int:
@@ -125,9 +121,15 @@ class Cgroup:
         """Let go of it, and remove it if it was made here and is empty."""
         os.close(self.fd)
         if self._made:
-            for folder, _, _ in os.walk(self.path, topdown=False):
+            inside = [Path(folder) for folder, _, _ in os.walk(self.path, topdown=False)]
+            for folder in (*inside, *reversed(self._made)):
                 with contextlib.suppress(OSError):
-                    os.rmdir(folder)  # noqa: PTH106 - the folder of os.walk
+                    folder.rmdir()
+
+
+def _folders(root: Path, path: Path) -> list[Path]:
+    below = path.relative_to(root).parts
+    return [root.joinpath(*below[: count + 1]) for count in range(len(below))]
 
 
 def _others_may_change(folder: Path) -> bool:

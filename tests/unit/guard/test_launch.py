@@ -124,7 +124,7 @@ def test_a_command_that_is_not_there(cgroup: Cgroup) -> None:
 
 def test_a_cgroup_that_cannot_be_entered(cgroup: Cgroup) -> None:
     """The command does not run."""
-    gone = Cgroup(cgroup.path / "gone", cgroup.fd, made=False)
+    gone = Cgroup(cgroup.path / "gone", cgroup.fd)
     with pytest.raises(HostError, match="cannot start /bin/true guarded: cgroup"):
         launch.start(["/bin/true"], gone, NOBODY, ())
 
