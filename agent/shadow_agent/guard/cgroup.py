@@ -143,17 +143,26 @@ def _others_may_change(folder: Path) -> bool:
 
 def listening(pids: list[int]) -> list[int]:
     """TCP ports on which these processes listen; of very many, of the first."""
-    found = set()
+    # A table has all sockets of a network namespace and is read once: with one look for each
+    # process, thousands of connections would take longer than the stubs' lease lasts.
+    tables: dict[str, tuple[list[int], set[str]]] = {}
     for pid in pids[:_MAX_PROCESSES]:
         with contextlib.suppress(OSError):
-            inodes = set()
+            namespace = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - no path
+            members, inodes = tables.setdefault(namespace, ([], set()))
+            members.append(pid)
             for fd in os.listdir(f"/proc/{pid}/fd")[:_MAX_FILES]:  # noqa: PTH208 - names only
                 with contextlib.suppress(OSError):
                     link = os.readlink(f"/proc/{pid}/fd/{fd}")  # noqa: PTH115 - no path
                     if number := re.fullmatch(r"socket:\[(\d+)\]", link):
                         inodes.add(number[1])
-            for table in ("tcp", "tcp6"):
-                found |= _ports_of(Path(f"/proc/{pid}/net/{table}"), inodes)
+    found = set()
+    for members, inodes in tables.values():
+        for pid in members:  # the first that is still there
+            with contextlib.suppress(OSError):
+                for table in ("tcp", "tcp6"):
+                    found |= _ports_of(Path(f"/proc/{pid}/net/{table}"), inodes)
+                break
     return sorted(found)
 
 

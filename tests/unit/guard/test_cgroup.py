@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from shadow_agent.errors import HostError, UsageError
+from shadow_agent.guard import cgroup as module
 from shadow_agent.guard.cgroup import Cgroup, listening, unified_mount
 from tests.testbed.wait import eventually
 from tests.unit.isolated import needs_root
@@ -68,6 +69,26 @@ def test_processes_are_seen_and_ended(cgroup: Cgroup) -> None:
     finally:
         child.kill()
         child.wait(5)
+
+
+@needs_root
+def test_a_table_of_sockets_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many processes share it: each has every connection of the host."""
+    read: list[Path] = []
+
+    def ports_of(table: Path, inodes: set[str]) -> set[int]:
+        read.append(table)
+        return {int(one) for one in inodes}
+
+    monkeypatch.setattr(module, "_ports_of", ports_of)
+    children = [subprocess.Popen(["sleep", "60"]) for _ in range(8)]
+    try:
+        listening([child.pid for child in children])
+    finally:
+        for child in children:
+            child.kill()
+            child.wait(5)
+    assert [path.name for path in read] == ["tcp", "tcp6"]
 
 
 @needs_root
