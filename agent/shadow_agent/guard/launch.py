@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import signal
 import socket
 import stat
 from collections.abc import Sequence
@@ -124,6 +125,8 @@ def _become(
         drop_privileges(user)
         step = "seccomp"
         families.restrict()
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, COMMAND may not
+            signal.signal(number, signal.SIG_DFL)
         step = "exec"
         environment = {**os.environ, "HOME": user.pw_dir, "USER": user.pw_name}
         os.execvpe(command[0], list(command), environment)  # noqa: S606 - no shell: as given

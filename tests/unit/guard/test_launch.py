@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -37,11 +38,15 @@ def cgroup() -> Iterator[Cgroup]:
 
 def _run(cgroup: Cgroup, code: str, cover: tuple[Path, ...] = ()) -> str:
     """What a Python program started so says on standard output."""
+    return _run_argv(cgroup, [PYTHON, "-I", "-c", code], cover)
+
+
+def _run_argv(cgroup: Cgroup, argv: list[str], cover: tuple[Path, ...] = ()) -> str:
     ours, theirs = os.pipe()
     saved = os.dup(1)
     try:
         os.dup2(theirs, 1)
-        pid = launch.start([PYTHON, "-I", "-c", code], cgroup, NOBODY, cover)
+        pid = launch.start(argv, cgroup, NOBODY, cover)
     finally:
         os.dup2(saved, 1)
         os.close(saved)
@@ -71,6 +76,13 @@ def test_it_has_no_privileges(cgroup: Cgroup) -> None:
     # what was open here is not open there; one is the folder being listed
     assert sorted(map(int, files))[:3] == [0, 1, 2]
     assert len(files) == 4
+
+
+def test_signals_are_as_a_shell_leaves_them(cgroup: Cgroup) -> None:
+    """SIGPIPE too, which Python ignores: `producer | head` ends."""
+    said = _run_argv(cgroup, ["/bin/grep", "SigIgn", "/proc/self/status"])
+    ignored = int(said.split()[1], 16)
+    assert not ignored & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))
 
 
 def test_it_cannot_leave_its_cgroup(cgroup: Cgroup) -> None:
