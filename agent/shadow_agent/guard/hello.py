@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -20,9 +21,11 @@ from shadow_agent.guard.record import lines
 
 _HEADER: Final = 4 + 32
 _MAX_QUESTION: Final = 1024
-# Seconds for a whole conversation, and how many at a time; over it: closed at once.
+# Seconds for a whole conversation, and how many at a time. Over it the one goes that has said
+# nothing authentic for longest: strangers who hold connections do not keep the agent out.
 _WHOLE_S: Final = 30.0
 _MAX_OPEN: Final = 16
+_BACKLOG: Final = 128
 _PIECE: Final = 64 << 10
 # The supervisor says four times a second what is; older than that, it hangs or is dead.
 STALE_S: Final = 2.0
@@ -39,7 +42,7 @@ def listen(address: tuple[str, int], flag: str) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(sockaddr)
-            listener.listen(_MAX_OPEN)
+            listener.listen(_BACKLOG)
         except OSError:
             listener.close()
             raise
@@ -58,7 +61,8 @@ class HelloServer:
         """``files`` of the record, readable."""
         self._key = key
         self._files = files
-        self._open = 0
+        # who is talked to, in order of arrival, and whether the question was authentic
+        self._open: dict[asyncio.Task[None], bool] = {}
         self._said: dict[str, Any] = {}
         self._heard = float("-inf")
         self.refused = 0
@@ -77,29 +81,36 @@ class HelloServer:
         """For ever."""
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
-        tasks = set()
         while True:
             try:
                 connection, _ = await loop.sock_accept(listener)
             except OSError:
                 await asyncio.sleep(0.05)
                 continue
-            if self._open >= _MAX_OPEN:
+            if len(self._open) >= _MAX_OPEN and not self._make_room():
                 connection.close()
                 continue
             task = asyncio.ensure_future(self._converse(connection))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            self._open[task] = False
+            task.add_done_callback(partial(self._ended, connection))
+
+    def _ended(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        connection.close()  # also of one that gave way before it began
+        self._open.pop(task, None)
+
+    def _make_room(self) -> bool:
+        for task, authentic in self._open.items():
+            if not authentic:
+                task.cancel()
+                del self._open[task]
+                return True
+        return False
 
     async def _converse(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        self._open += 1
-        try:
-            with contextlib.closing(connection), contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_WHOLE_S):
-                    await self._answer(connection)
-        finally:
-            self._open -= 1
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_WHOLE_S):
+                await self._answer(connection)
 
     async def _answer(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -112,6 +123,8 @@ class HelloServer:
         if not body or not hmac.compare_digest(header[4:], proof):
             self.refused += 1
             return
+        if (task := asyncio.current_task()) in self._open and task is not None:
+            self._open[task] = True
         question = orjson.loads(body)  # authentic, so ours
         context = wire.guard_context(mine, bytes.fromhex(question["nonce"]))
         index = 0

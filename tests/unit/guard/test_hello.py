@@ -86,6 +86,16 @@ def test_another_key_learns_nothing(guard: Answering) -> None:
     assert guard.server.refused == 1
 
 
+def test_strangers_do_not_keep_the_agent_out(guard: Answering) -> None:
+    """Who holds every connection and says nothing gives way to who has the key."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(guard.address))
+        guard.server.hear(orjson.dumps(STATE))
+        for _ in range(3):
+            assert guard.greet().active
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
