@@ -27,6 +27,9 @@ _MAX_CALLS: Final = 10_000
 # Seconds that a connection may stay open, and stay silent.
 _WHOLE_S: Final = 300.0
 _IDLE_S: Final = 60.0
+# Bytes of answers to what came in one read; over it the rest is unanswered: 64 KiB of pipelined
+# requests could ask for gigabytes.
+_MAX_SAID: Final = 4 << 20
 _READ: Final = 64 << 10
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -129,15 +132,20 @@ class Conversation:
 
     def received(self, data: bytes) -> bytes:
         """What to say to these bytes."""
+        said = 0
         for call in self._reader.feed(data):
             self._count(call)
             if call.protocol is Protocol.HTTP:
                 answer = self._stub.answer(call.method)
+                if said > _MAX_SAID:
+                    self.over = True
+                    continue
                 self._said.append(answer.to(call.method))
+                said += len(self._said[-1])
                 self.over = self.over or answer.closes
         self._after(self._reader.said)
-        said, self._said = b"".join(self._said), []
-        return said
+        whole, self._said = b"".join(self._said), []
+        return whole
 
     def _after(self, reader: object) -> None:
         match reader:

@@ -93,6 +93,17 @@ def test_the_method_goes_before_any() -> None:
     assert (BOTH.answer("POST"), BOTH.answer("PUT")) == (PAID, ANY)
 
 
+def test_what_is_said_at_once_is_bounded() -> None:
+    """Pipelined requests for a long answer are no gigabytes of it; all that came are told."""
+    long = Stub("pay.example", "10.0.0.9", 80, {"": answers.made(200, b"x" * (1 << 20), {})})
+    calls: list[Call] = []
+    conversation = Conversation(long, b"k" * 32, lambda _, call: calls.append(call))
+    said = conversation.received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2000)
+    assert len(said) < 6 << 20
+    assert conversation.over
+    assert len(calls) == 2000
+
+
 def test_mail(serving: type[Serving]) -> None:
     """A real client hands a message over."""
     server = serving(MAIL)
