@@ -43,6 +43,7 @@ class Vouch:
     ) -> None:  # fmt: skip
         """Waits for its first word. Raises HelloError when it does not vouch for the shadow."""
         self._where = f"--guard {endpoint(*address)}"
+        self._shadow_port = shadow_port
         run = partial(_run, address=address, key=key)
         self._child = Child("shadow-vouch", user, set(), run, sandbox, Profile.ASKER, fork)
         self._child.wait(TIMEOUT_S + FRESH_S)
@@ -53,15 +54,7 @@ class Vouch:
         self.guarded: Guarded | None = None
         self._take(self._child.heard() or b"", time.monotonic())
         self._child.channel.setblocking(False)
-        first = self._first()
-        self._began = first.time
-        if shadow_port not in first.listening:
-            ports = ", ".join(map(str, first.listening)) or "no port"
-            self.close()
-            raise HelloError(
-                f"{self._where}: what it guards listens on {ports}, the shadow is on {shadow_port}",
-                "let the guard start the shadow build that --shadow names",
-            )
+        self._began = self._first().time
 
     def _first(self) -> Guarded:
         if self.guarded is None:
@@ -96,13 +89,26 @@ class Vouch:
         try:
             said = orjson.loads(packet)
             if said["ok"]:
-                self.guarded, self._heard = Guarded.from_json(said["guarded"]), now
+                self._believe(Guarded.from_json(said["guarded"]), now)
             else:
                 self._trouble, self._fix = str(said["what"]), str(said["fix"])
                 if said["final"]:
                     self.guarded = None
         except (ValueError, KeyError, TypeError):
             return  # a piece of something else
+
+    def _believe(self, guarded: Guarded, now: float) -> None:
+        """Each time: whoever answers on the shadow's port may be another by now, and unguarded."""
+        if self._shadow_port in guarded.listening:
+            self.guarded, self._heard = guarded, now
+            return
+        ports = ", ".join(map(str, guarded.listening)) or "no port"
+        self.guarded = None
+        self._trouble = (
+            f"{self._where}: what it guards listens on {ports}, "
+            f"the shadow is on {self._shadow_port}"
+        )
+        self._fix = "let the guard start the shadow build that --shadow names"
 
     def calls(self) -> Effects | None:
         """What the shadow tried since the start; None when the guard cannot be asked."""

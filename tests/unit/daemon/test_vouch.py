@@ -140,10 +140,14 @@ def test_none_that_vouches(guard: Played, watching: Callable[..., Vouch]) -> Non
         watching()
 
 
+@pytest.mark.parametrize("change", [{"active": False}, {"listening": []}, {"listening": [9090]}])
 def test_mirroring_stops_and_goes_on(
-    guard: Played, watching: Callable[..., Vouch], monkeypatch: pytest.MonkeyPatch
+    guard: Played,
+    watching: Callable[..., Vouch],
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
 ) -> None:
-    """At once when it says that it does not guard; it may come back."""
+    """At once when it does not guard, or another than the shadow by now; it may come back."""
     monkeypatch.setattr(vouch, "ASK_S", 0.05)
     found = watching()
     switches, said = Switches(), list[str]()
@@ -158,7 +162,7 @@ def test_mirroring_stops_and_goes_on(
 
         eventually(looked, 10, f"paused is {paused}")
 
-    guard.state = {**STATE, "active": False}
+    guard.state = {**STATE, **change}
     becomes(True)
     guard.state = STATE
     becomes(False)
