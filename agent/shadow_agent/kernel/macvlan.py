@@ -98,6 +98,7 @@ def _explained(name: str) -> Iterator[None]:
             errno.ENETDOWN: f"ip link set {name} up",
             errno.EOPNOTSUPP: "the kernel needs CONFIG_MACVLAN (modprobe macvlan)",
             errno.EINVAL: _ETHERNET,
+            errno.EADDRINUSE: "another --isolate here has that address: give a free one",
             errno.EBUSY: "the interface is a bridge's or a bond's: name that one",
         }.get(code, "run as root")
         raise HostError(f"--isolate on {name}: {os.strerror(code)}", fix) from exc

@@ -30,6 +30,7 @@ def test_the_hardware_address_goes_with_the_address() -> None:
         (errno.ENETDOWN, "ip link set eth1 up"),
         (errno.EOPNOTSUPP, "CONFIG_MACVLAN"),
         (errno.EINVAL, "needs an Ethernet interface"),
+        (errno.EADDRINUSE, "another --isolate here has that address"),
         (errno.EBUSY, "a bridge's or a bond's"),
         (errno.EPERM, "run as root"),
     ],
