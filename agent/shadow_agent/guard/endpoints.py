@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +14,7 @@ from shadow_agent.kernel.guard import MAX_ALLOWED, MAX_STUBBED, Network
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 DNS_PORT: Final = 53
 
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _MAX_PORT: Final = 65535
 _MAX_FILE: Final = 64 << 10
 _ALLOW_FIX: Final = "write 10.0.0.0/8, 10.0.0.5:5432, [2001:db8::5]:5432 or db.internal:5432"
@@ -55,10 +56,15 @@ def _allow(text: str) -> list[Allowed]:
             network = ip_network(target)
         except ValueError as error:
             raise UsageError(f"{flag}: {error}", _ALLOW_FIX) from error
-        if not network.prefixlen and not port:
+        if not port and (not network.prefixlen or _holds_every_ipv4(network)):
             raise UsageError(f"{flag}: would allow everything", "name what the shadow build needs")
         return [Allowed(network, port)]
     return [Allowed(ip_network(address), port) for address in resolve(target, flag)]
+
+
+def _holds_every_ipv4(network: Network) -> bool:
+    """IPv4 is looked up mapped, so such a one allows all of it."""
+    return isinstance(network, IPv6Network) and network.supernet_of(_MAPPED)
 
 
 def _is_network(text: str) -> bool:

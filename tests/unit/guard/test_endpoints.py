@@ -59,6 +59,8 @@ def test_allowed(written: str, expected: list[str]) -> None:
         ("10.0.0.0/33", "10.0.0.0/33"),
         ("0.0.0.0/0", "everything"),
         ("::/0", "everything"),
+        ("::/1", "everything"),
+        ("::ffff:0:0/96", "everything"),
         ("db.internal:0", "no port"),
         ("db.internal:http", "no port"),
         ("db.internal:70000", "no port"),
