@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -160,11 +160,20 @@ def _nameservers(path: Path) -> list[str]:
     return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
 
 
-def crosses_loopback(found: Sequence[Allowed]) -> list[str]:
-    """Networks of the allow-list through which every service of this host could be reached."""
+def crosses_loopback(found: Sequence[Allowed], own: Collection[str] = ()) -> list[str]:
+    """Networks of the allow-list through which every service of this host could be reached.
+
+    ``own`` are the host's addresses: what listens on all of them listens there too.
+    """
     local = IPv4Network("127.0.0.0/8")
+    here = [ip_address(one.partition("%")[0]) for one in own]
     return [
         str(one.network)
         for one in found
-        if not one.port and (one.network.is_loopback or one.network.overlaps(local))
+        if not one.port
+        and (
+            one.network.is_loopback
+            or one.network.overlaps(local)
+            or any(address in one.network for address in here)
+        )
     ]

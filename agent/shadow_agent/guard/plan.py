@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from shadow_agent.guard.endpoints import (
     stub_places,
 )
 from shadow_agent.guard.stub import Stub
+from shadow_agent.kernel.netlink import addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +57,12 @@ def make_plan(options: Options, resolv_conf: Path | None = None) -> Plan:
         raise UsageError("no COMMAND", "put the shadow build's after `--`: guard … -- ./server")
     open_to = allowed(options.allow)
     more = resolvers(options.resolver) if resolv_conf is None else resolvers((), resolv_conf)
+    own: frozenset[str] = frozenset()
+    with contextlib.suppress(OSError):
+        own = addresses()
     notes = [
         f"--allow {network}: every service of this host can be called, a mail relay too"
-        for network in crosses_loopback(open_to)
+        for network in crosses_loopback(open_to, own)
     ]
     if not more:
         notes.append("no resolver is configured here: names cannot be looked up")

@@ -127,3 +127,9 @@ def test_loopback_without_a_port_is_noticed() -> None:
         "127.0.0.0/8",
         "::1/128",
     ]
+
+
+def test_a_network_that_holds_this_host_is_noticed() -> None:
+    """What listens on all its addresses is reached by this one too; not by another port."""
+    found = allowed(["10.1.0.0/16", "10.2.0.0/16", "10.1.0.9:25", "fd00::/64"])
+    assert crosses_loopback(found, {"10.1.0.9", "fe80::1%eth0"}) == ["10.1.0.0/16"]
