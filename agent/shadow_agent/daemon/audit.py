@@ -9,8 +9,10 @@ can be written says how many are missing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,6 +27,8 @@ from shadow_agent.records.chain import MAX_LINE, MENDED, Head, Verdict, check, m
 
 LOG: Final = "audit.log"
 HEAD: Final = "audit.head"
+# Stands for a head that is none: it is written whole or not at all. No chain reaches it.
+_ALTERED: Final = Head(1 << 62, "")
 
 
 class Actor(NamedTuple):
@@ -66,6 +70,10 @@ class AuditLog:
             elif torn:
                 line, head = seal({**_when(), "what": MENDED, **fields, "about": mend(torn)}, head)
                 data += line
+            noted = self._believed()
+            if noted.number > head.number or (noted.number == head.number and noted != head):
+                # Shortened or altered: go on from what was, so that the break stays to be seen.
+                head = noted
             line, head = seal({**_when(), "what": what, **fields, "about": about}, head)
             draft = self._draft(head)  # before the entry, so that a full disk costs both
             try:
@@ -96,17 +104,26 @@ class AuditLog:
     def _noted(self) -> list[Head]:
         try:
             noted = orjson.loads(self._head.read_bytes()[:MAX_LINE])
-            return [Head(int(noted["n"]), str(noted["sum"]))]
+            head = Head(int(noted["n"]), str(noted["sum"]))
         except FileNotFoundError:
             return []
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            # written whole or not at all: it was altered. No chain reaches this.
-            return [Head(1 << 62, "")]
+        except (orjson.JSONDecodeError, KeyError, OverflowError, TypeError, ValueError):
+            return [_ALTERED]
+        return [head if 0 < head.number < _ALTERED.number else _ALTERED]
+
+    def _believed(self) -> Head:
+        """The head that was noted; the start of a chain when there is none, or one altered."""
+        noted = self._noted()
+        return noted[0] if noted and noted[0] != _ALTERED else Head()
 
     @contextlib.contextmanager
     def _locked(self, access: int = os.O_RDWR | os.O_CREAT) -> Iterator[BinaryIO]:
-        flags = access | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(self.path, flags, 0o600), "rb", buffering=MAX_LINE) as log:
+        flags = access | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(self.path, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "not a file")
+        with os.fdopen(fd, "rb", buffering=MAX_LINE) as log:
             fcntl.flock(log, fcntl.LOCK_EX if access & os.O_RDWR else fcntl.LOCK_SH)
             yield log
 

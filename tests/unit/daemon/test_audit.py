@@ -14,7 +14,7 @@ from shadow_agent.daemon import audit
 from shadow_agent.daemon.audit import Actor, AuditLog, AuditTrail
 from shadow_agent.daemon.dial import Change, Who
 from shadow_agent.errors import UsageError
-from shadow_agent.records.chain import Head
+from shadow_agent.records.chain import Head, seal
 
 
 def entries(folder: Path) -> list[dict[str, object]]:
@@ -96,6 +96,56 @@ def test_shortened(tmp_path: Path) -> None:
     assert log.verify().broken is not None
     (tmp_path / audit.HEAD).write_bytes(b"{")
     assert log.verify().broken is not None
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_shortened_and_written_again(tmp_path: Path, kept: int) -> None:
+    """The next entries do not make it whole: it stays broken where something is missing."""
+    log = AuditLog(tmp_path)
+    for number in range(5):
+        log.write("ctl sample", "web", {"k": number})
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    if kept:
+        log.path.write_bytes(b"".join(lines[:kept]))
+    else:
+        log.path.unlink()
+    for _ in range(2):
+        log.write("detach", "web", {})
+        broken = log.verify().broken
+        assert broken is not None
+        assert broken.line == kept + 1
+        assert "removed" in broken.reason
+
+
+def test_its_last_entry_made_anew(tmp_path: Path) -> None:
+    """It shows against the head, also behind another entry."""
+    log = AuditLog(tmp_path)
+    first = log.write("attach", "web", {})
+    log.write("ctl pause", "web", {})
+    start = log.path.read_bytes().splitlines(keepends=True)[0]
+    log.path.write_bytes(start + seal({"what": "ctl resume"}, first)[0])
+    log.write("detach", "web", {})
+    broken = log.verify().broken
+    assert broken is not None
+    assert broken.line == 3
+
+
+@pytest.mark.parametrize("noted", [b'{"n":-1,"sum":"x"}', b'{"n":1e400,"sum":"x"}'])
+def test_a_head_that_was_altered(tmp_path: Path, noted: bytes) -> None:
+    """No number of entries is a fault, not a pass."""
+    log = AuditLog(tmp_path)
+    log.write("attach", "web", {})
+    (tmp_path / audit.HEAD).write_bytes(noted)
+    assert log.verify().broken is not None
+
+
+def test_a_pipe_in_its_place(tmp_path: Path) -> None:
+    """Neither reading nor writing waits for the other end."""
+    os.mkfifo(tmp_path / audit.LOG)
+    with pytest.raises(OSError, match="not a file"):
+        AuditLog(tmp_path).write("attach", "web", {})
+    with pytest.raises(UsageError, match="not a file"):
+        AuditLog(tmp_path).verify()
 
 
 def test_nothing_there(tmp_path: Path) -> None:
