@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - host names need it when privileges are gone
 import json
+import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -112,14 +114,17 @@ class FileProvider(AbstractProvider):
         if flag.get("state", "ENABLED") != "ENABLED":
             raise FlagNotFoundError(f"{name} is disabled in {self._path}")
         variant = flag.get("defaultVariant")
-        value = flag["variants"].get(variant)
+        value = flag["variants"].get(variant) if isinstance(variant, str) else None
         if type(value) is not kind:
             raise TypeMismatchError(f"{name} is {value!r}, not of type {kind.__name__}")
         return FlagResolutionDetails(value=value, variant=variant, reason=Reason.STATIC)
 
     def _flags(self) -> dict[str, Any]:
         try:
-            with self._path.open("rb") as source:
+            # a pipe would keep us waiting for who writes it
+            with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK), "rb") as source:
+                if stat.S_ISFIFO(os.fstat(source.fileno()).st_mode):
+                    raise ParseError(f"{self._path}: a pipe, not a file")
                 data = source.read(_FILE_BYTES + 1)
             tree = json.loads(data) if len(data) <= _FILE_BYTES else None
         except OSError as error:

@@ -20,8 +20,10 @@ import orjson
 
 from shadow_agent.config.gate import Gate
 from shadow_agent.daemon import flags
+from shadow_agent.daemon.cage import data_size
 from shadow_agent.daemon.dial import Dial, Who
 from shadow_agent.daemon.process import (
+    bound_memory,
     close_all_but,
     die_with_parent,
     drop_privileges,
@@ -36,6 +38,8 @@ _RESTART_S: Final = 1.0  # a child that dies at once is not started in a tight l
 _SLACK_S: Final = 5.0  # beyond a look and the pause after it: the child hangs
 _LOOKS: Final = 2  # flags per poll, each with a deadline of its own
 _REASON_MAX: Final = 300
+# Bytes of the child beyond what it was forked with: a stranger's answer is read whole.
+_MEMORY: Final = 256 << 20
 
 
 class GateWatch:
@@ -186,6 +190,7 @@ def _run(
     code = 1
     try:
         ignore_terminal_signals()
+        bound_memory(data_size() + _MEMORY)
         name_process("shadow-gate")
         close_all_but({channel.fileno()})
         drop_privileges(user)

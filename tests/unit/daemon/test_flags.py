@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -83,6 +84,7 @@ def test_a_file_is_read_anew(tmp_path: Path) -> None:
         ({"shadow.enabled": {**boolean(True), "targeting": {"if": []}}}, "ask flagd instead"),
         ({"shadow.enabled": number("yes")}, "is 'yes', not of type bool"),
         ({"shadow.enabled": {"variants": 3}}, "has no variants"),
+        ({"shadow.enabled": {**boolean(True), "defaultVariant": []}}, "is None, not of type bool"),
     ],
 )
 def test_a_file_that_cannot_be_meant(tmp_path: Path, flags: object, why: str) -> None:
@@ -104,6 +106,14 @@ def test_a_large_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "flags.json"
     path.write_bytes(b" " * (1 << 20) + b"{}")
     with pytest.raises(UsageError, match="at most 1 MiB"):
+        ask(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """The start reads the file in the process that holds the off switch."""
+    path = tmp_path / "flags.json"
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="a pipe, not a file"):
         ask(path)
 
 

@@ -132,6 +132,8 @@ def test_its_process_has_no_privileges(bench: Bench) -> None:
     assert set(fields["Uid"].split()) == {str(NOBODY.pw_uid)}
     assert int(fields["CapEff"], 16) == 0
     assert fields["NoNewPrivs"] == "1"
+    limits = Path(f"/proc/{watch.pid}/limits").read_text(encoding="utf-8")
+    assert "unlimited" not in limits.partition("Max data size")[2].splitlines()[0]
 
 
 @needs_root
