@@ -64,6 +64,20 @@ def test_rules_change_under_way(served: Testbed) -> None:
     assert any("ctl reload" in json.dumps(entry) for entry in audit)
 
 
+def test_a_pipe_does_not_stop_the_agent(served: Testbed) -> None:
+    """What cannot be read again is refused at once: the off switch still answers."""
+    home = Home(served)
+    file = File(home)
+    file.write("")
+    agent = attach(served, "--config", str(file.path), home=home)
+    file.path.unlink()
+    os.mkfifo(file.path)
+    shown = home.command("ctl", "reload")
+    assert (shown.returncode, "cannot be read again" in shown.stderr) == (2, True)
+    assert agent.ask("pause")["paused"] is True
+    agent.stop()
+
+
 def test_a_worker_that_is_replaced_knows_the_change(served: Testbed) -> None:
     """It is forked with what was read last."""
     home = Home(served)

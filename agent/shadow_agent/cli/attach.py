@@ -38,7 +38,7 @@ from shadow_agent.cli.options import (
     Unguarded,
     User,
 )
-from shadow_agent.config import load, prepare_data_dir
+from shadow_agent.config import lasting, load, prepare_data_dir
 from shadow_agent.errors import ExitCode
 
 
@@ -141,4 +141,4 @@ def attach(
 
     from shadow_agent.daemon.supervisor import run  # noqa: PLC0415 - most of the package
 
-    return run(settings, lambda: load(flags, config))
+    return run(settings, lambda: load(flags, lasting(config)))

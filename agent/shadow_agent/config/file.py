@@ -82,6 +82,19 @@ def read(path: Path | None) -> File:
     return File(_settings(tree, position, KEYS), targets)
 
 
+def lasting(path: Path | None) -> Path | None:
+    """The same, if it can be read again under way: a pipe would keep us waiting, or be empty.
+
+    Raises UsageError.
+    """
+    if path is not None and path.exists() and not path.is_file():
+        raise UsageError(
+            f"--config {path}: no file that lasts, so it cannot be read again",
+            "detach and attach again",
+        )
+    return path
+
+
 def settings_of(tree: Mapping[str, object]) -> Settings:
     """Of what a file would say at its top; what travels between our own processes."""
     return _settings(tree, Position(Path("settings"), ""), KEYS)

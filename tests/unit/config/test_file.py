@@ -1,5 +1,6 @@
 """The configuration file."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,17 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, line: str) -> None:
         file.read(path)
     assert str(caught.value).startswith(line.format(path))
     assert "\n" not in str(caught.value)
+
+
+def test_what_can_be_read_again(tmp_path: Path) -> None:
+    """A file, or its absence, which is said by who reads; no pipe, that nobody may ever write."""
+    path = write(tmp_path, "")
+    assert file.lasting(None) is None
+    assert file.lasting(path) == path
+    assert file.lasting(tmp_path / "absent.toml") is not None
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="cannot be read again; detach"):
+        file.lasting(tmp_path / "pipe")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
