@@ -48,6 +48,17 @@ class IdentityOptions:
     # replay.refused.uneditable, and an answer teaches nothing.
     max_body_bytes: int = OutgoingLimits().max_body
 
+    @property
+    def marks(self) -> Marks:
+        """As policy knows them."""
+        return Marks(
+            marker=self.marker,
+            request_id=self.request_id,
+            idempotency_key=self.idempotency_key,
+            idempotency_prefix=self.idempotency_prefix,
+            forwarded=self.forwarded,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
@@ -90,13 +101,7 @@ def outgoing_settings(
 ) -> Settings:
     """As policy is told."""
     return Settings(
-        marks=Marks(
-            marker=options.marker,
-            request_id=options.request_id,
-            idempotency_key=options.idempotency_key,
-            idempotency_prefix=options.idempotency_prefix,
-            forwarded=options.forwarded,
-        ),
+        marks=options.marks,
         namespaces=tuple(edit for one in namespaces for edit in one.edits),
         aliases=aliases,
         automatic=options.aliases,

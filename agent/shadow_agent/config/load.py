@@ -12,6 +12,7 @@ from shadow_agent.config.keys import KEYS, SECTIONS, convert, find
 from shadow_agent.config.model import Config
 from shadow_agent.config.values import ShadowUrl, endpoint
 from shadow_agent.errors import UsageError
+from shadow_agent.policy.identity import check_apart
 
 _REQUIRED: Final = {"interfaces": "iface", "ports": "port", "shadow": "shadow"}
 _REQUIRED_OF_CAPTURES: Final = {"shadow": "shadow"}
@@ -105,6 +106,10 @@ def _check_together(config: Config) -> None:
         raise UsageError(
             "limits: max-held-bytes-per-flow is above max-held-bytes", "raise the latter"
         )
+    try:
+        check_apart(config.identity.marks)
+    except ValueError as error:
+        raise UsageError(f"identity: {error}") from error
     if config.budget.burst is not None and config.budget.requests_per_s is None:
         raise UsageError("budget: burst says nothing by itself", "give requests-per-s too")
     if config.budget.bytes_burst is not None and config.budget.bytes_per_s is None:

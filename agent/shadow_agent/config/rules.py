@@ -86,9 +86,14 @@ def sources(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
 def _network(value: object) -> IPv4Network | IPv6Network:
     text = parse.text(value)
     try:
-        return ip_network(text)
+        network = ip_network(text)
     except ValueError:
         pass
+    else:
+        if network.version == 6 and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+            ipv4 = f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}"
+            raise ValueError(f"{text!r} can never match: write {ipv4}, as for any IPv4 client")
+        return network
     try:
         meant = ip_network(text, strict=False)
     except ValueError as error:

@@ -64,6 +64,18 @@ def field_line(text: str) -> tuple[bytes, bytes]:
     return raw
 
 
+def check_apart(marks: Marks) -> None:
+    """Raises ValueError where one mark would take another's place."""
+    names = [marks.marker.partition(":")[0], marks.request_id, marks.idempotency_key]
+    if marks.forwarded is not Forwarded.OFF:
+        names.append(_FIELDS[marks.forwarded].decode())
+    taken: set[str] = set()
+    for name in filter(None, names):
+        if name.lower() in taken:
+            raise ValueError(f"two marks in one field, {name}; give each a name of its own")
+        taken.add(name.lower())
+
+
 class Identity:
     """Adds the marks: by one splice where the request has none of these fields yet."""
 
@@ -79,6 +91,7 @@ class Identity:
         self._key = marks.idempotency_key.encode("ascii")
         for name in filter(None, (self._run_id, self._key)):
             field_line(f"{name.decode()}: x")  # raises ValueError
+        check_apart(marks)
         names = [self._run_id]
         always = b""
         if self._marker is not None:

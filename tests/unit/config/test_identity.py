@@ -100,6 +100,14 @@ def test_cautions(tmp_path: Path) -> None:
         ('[identity]\nmarker = "Content-Length: 1"', "2: identity.marker"),
         ('[identity]\nrequest-id = "a b"', "2: identity.request-id"),
         ('[identity]\nidempotency-prefix = "a\\"b"', "2: identity.idempotency-prefix"),
+        (
+            '[identity]\nmarker = "X-A: 1"\nrequest-id = "x-a"',
+            "identity: two marks in one field, x-a",
+        ),
+        (
+            '[identity]\nrequest-id = "Forwarded"\nforwarded = "forwarded"',
+            "identity: two marks in one field",
+        ),
         ('[identity]\nforwarded = "via"', "2: identity.forwarded"),
         ("[identity]\nmax-body-bytes = 99999999", "2: identity.max-body-bytes"),
         ('[[alias]]\nfrom = "query:id"', "1: alias 1: query:id is in no answer"),

@@ -109,6 +109,7 @@ def test_a_target_has_rules_of_its_own(tmp_path: Path) -> None:
         ('action = "drop"\nheader = { X = " 1" }', ":3: rule 1.header: ' 1' can never match"),
         ('action = "drop"\nsource = "10.0.0.1/8"', "names a host, not a network; write 10.0.0.0/8"),
         ('action = "drop"\nsource = "office"', ":3: rule 1.source: 'office' is no network"),
+        ('action = "drop"\nsource = "::ffff:10.0.0.0/104"', "can never match: write 10.0.0.0/8"),
         ('action = "drop"\nsource = []', ":3: rule 1.source: an empty list"),
         ('action = "drop"\nname = "\u00e9"', ":3: rule 1.name: '\u00e9' can be no rule's name"),
         ('action = "tag"', ":1: rule 1: action tag and tag do not fit together; write tag ="),
