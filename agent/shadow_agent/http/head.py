@@ -42,7 +42,8 @@ _CACHED_BYTES: Final = 2048
 # The fields that say something of the connection or of the body's end.
 _find_telling: Final = re.compile(
     rb"(?i)\r\n(host|connection|content-length|transfer-encoding|expect"
-    rb"|x-http-method-override|x-method-override|x-http-method):[ \t]*([^\r\n]*)"
+    rb"|x[-_]http[-_]method[-_]override|x[-_]method[-_]override|x[-_]http[-_]method)"
+    rb":[ \t]*([^\r\n]*)"
 ).findall
 _NO_BODY: Final = frozenset({204, 304})
 

@@ -64,11 +64,11 @@ def read_target(target: bytes) -> Target:
 
 
 def fold(path: bytes) -> bytes:
-    """As servers that ignore case, compatibility forms and a slash at the end see it."""
+    """As servers see it that ignore case, compatibility forms, a slash or space at the end."""
     if not path.isascii():
         text = unicodedata.normalize("NFKC", path.decode("utf-8", "replace"))
         path = text.casefold().encode("utf-8", "replace")
-    return path.lower().rstrip(b"/")
+    return path.lower().rstrip(b"/ \t\r\n\v\f")
 
 
 def _closure(path: bytes) -> tuple[bytes, ...]:

@@ -80,12 +80,14 @@ def test_no_path() -> None:
     [
         (b"/ADMIN/", b"/admin"),
         (b"/", b""),
+        (b"/admin\n", b"/admin"),  # $ of most regular expressions takes it
+        (b"/admin /", b"/admin"),
         ("/\uff41\u212a\u00df".encode(), b"/akss"),
         (b"/\xff", "/\ufffd".encode()),
     ],
 )
 def test_fold(path: bytes, folded: bytes) -> None:
-    """Case, compatibility forms and the last slash make no difference."""
+    """Case, compatibility forms, and a slash or white space at the end make no difference."""
     assert fold(path) == folded
 
 

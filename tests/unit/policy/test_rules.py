@@ -74,7 +74,13 @@ def test_methods() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["X-HTTP-Method-Override: delete", "x-method-override: DELETE", "X-HTTP-Method:DELETE"]
+    "field",
+    [
+        "X-HTTP-Method-Override: delete",
+        "x-method-override: DELETE",
+        "X-HTTP-Method:DELETE",
+        "X_HTTP_Method-Override: DELETE",  # the same to WSGI, Rack and PHP
+    ],
 )
 def test_a_method_in_disguise(field: str) -> None:
     """What a framework would take it for counts too: for a drop it is enough, else in doubt."""
