@@ -82,6 +82,8 @@ class BodyRedactor:
             raise WithheldError(Withheld.BINARY)
         if data.translate(None, _CONTROLS) != data:
             raise WithheldError(Withheld.BINARY)
+        if b"content-disposition: form-data" in data.lower():  # multipart by another name
+            raise WithheldError(Withheld.BINARY)
         # Senders err about types: what looks like JSON or a form is read as such.
         if data.lstrip()[:1] in (b"{", b"["):
             return self._json.redact(data)
@@ -109,6 +111,13 @@ class BodyRedactor:
         if not value:
             return value
         plain = unquote(value)
+        done = self._text.clean(plain)
+        if done != plain:
+            return quote(done)
+        if b"+" not in value:
+            return value
+        # many clients leave a plus as it is, where it stands for a space: +49 30 1234567
+        plain = unquote(value.replace(b"+", b"%2B"))
         done = self._text.clean(plain)
         return value if done == plain else quote(done)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from shadow_agent.policy.linear import TooManyMatchesError, compile_bytes, find_all
 from shadow_agent.policy.redact_names import is_secret
+from shadow_agent.policy.redact_pairs import find_pairs
 from shadow_agent.policy.redact_token import Tokens
 from shadow_agent.policy.redact_values import Span, find, merge
 
@@ -24,14 +24,10 @@ _NAMED: Final = {
 }  # fmt: skip
 # Escapes within escapes; what has more layers is replaced whole.
 _LAYERS: Final = 4
-# name=value in a URL or a log line, wherever it stands.
-_PARAMETER: Final = compile_bytes(
-    rb"(?:^|[^A-Za-z0-9_.\-\[\]%])([A-Za-z0-9_.\-\[\]%]{1,256})=([^&;#\s\"'<>]+)"
-)
 # A text of these alone hides nothing, and most are: it spares them the expressions.
-_HARMLESS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ _-/;,*\"'()[]{}<>:"
+_HARMLESS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ _-/;,*\"'()[]{}"
 _ESCAPING: Final = (b"%", b"\\", b"&")
-_TOKEN: Final = compile_bytes(rb"~[a-z]+\.[bcdfghjklmnpqrst]{16}~")
+_PAIRING: Final = (b"=", b":", b"<")
 
 
 class Pattern(NamedTuple):
@@ -87,8 +83,8 @@ class TextRedactor:
     def _plain(self, text: bytes) -> bytes:
         try:
             spans = find(text)
-            if b"=" in text:
-                spans += self._parameters(text)
+            if any(one in text for one in _PAIRING):
+                spans += find_pairs(text, self.is_secret)
             for kind, expression in self._patterns:
                 group = 1 if expression.groups else 0
                 for match in find_all(expression, text):
@@ -107,16 +103,6 @@ class TextRedactor:
             at = end
         pieces.append(text[at:])
         return b"".join(pieces)
-
-    def _parameters(self, text: bytes) -> list[Span]:
-        found = []
-        for match in find_all(_PARAMETER, text):
-            name = unquote_to_bytes(match.group(1)).decode("utf-8", "replace")
-            start, end = match.span(2)
-            # what is a token already stays one
-            if self.is_secret(name) and not _TOKEN.fullmatch(text[start:end]):
-                found.append(Span(start, end, "secret"))
-        return found
 
 
 def _whole(match: Any, kind: str) -> Span:

@@ -65,3 +65,16 @@ def test_quoting(data: bytes) -> None:
 def test_unquoting_what_is_broken() -> None:
     """A stray percent sign stays."""
     assert unquote(b"a+b%4%zz%41%") == b"a b%4%zzA%"
+
+
+def test_a_plus_that_was_not_encoded() -> None:
+    """In a query it stands for a space; who wrote a phone number meant it."""
+    for value in (b"+14155552671", b"+49+30+1234567"):
+        assert b"~phone." in BODIES.form(b"tel=" + value)
+    assert BODIES.form(b"q=a+b+1") == b"q=a+b+1"
+
+
+def test_multipart_by_another_name() -> None:
+    """Its fields stand apart from their names: nothing of it is kept."""
+    data = b'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\nhunter2\r\n--x--'
+    assert BODIES.redact([(b"Content-Type", b"text/plain")], data).withheld is Withheld.BINARY
