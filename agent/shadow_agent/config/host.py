@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pwd
+import stat
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -18,16 +20,30 @@ def prepare_data_dir(path: Path) -> None:
     try:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         _probe(path)
+        found = path.stat()
     except OSError as error:
         raise _unwritable(path, error) from error
+    _check_owned(path, found)
 
 
 def check_data_dir(path: Path) -> None:
     """Whether ``prepare_data_dir`` would succeed, with nothing left behind. Raises UsageError."""
     try:
         _probe(next(one for one in (path, *path.parents) if one.exists()))
+        found = path.stat() if path.exists() else None
     except OSError as error:
         raise _unwritable(path, error) from error
+    if found is not None:
+        _check_owned(path, found)
+
+
+def _check_owned(path: Path, found: os.stat_result) -> None:
+    """Who may rename in it can take the audit log away, and lead us elsewhere by a link."""
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH:
+        raise UsageError(
+            f"--data-dir {path}: others may change what is in it",
+            f"chown {os.geteuid()} {path}; chmod 700 {path}",
+        )
 
 
 def _probe(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,22 @@ def test_checking_leaves_nothing(tmp_path: Path) -> None:
     """Doctor changes nothing on the host."""
     check_data_dir(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("function", [prepare_data_dir, check_data_dir])
+def test_a_folder_that_others_may_change(tmp_path: Path, function: Callable[[Path], None]) -> None:
+    """They could take the audit log away: refused, with the fix."""
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with pytest.raises(UsageError, match=r"others may change .*; chown .* chmod 700"):
+        function(open_to_all)
+    open_to_all.chmod(0o700)
+    function(open_to_all)
+    if os.geteuid() == 0:
+        os.chown(open_to_all, 65534, 65534)
+        with pytest.raises(UsageError, match="others may change"):
+            function(open_to_all)
 
 
 @pytest.mark.parametrize("function", [prepare_data_dir, check_data_dir])
