@@ -39,7 +39,9 @@ def check_data_dir(path: Path) -> None:
 
 def _check_owned(path: Path, found: os.stat_result) -> None:
     """Who may rename in it can take the audit log away, and lead us elsewhere by a link."""
-    if found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH:
+    caller = os.environ.get("SUDO_UID", "")  # who may become root may as well own the folder
+    ours = found.st_uid in {0, os.geteuid()} or str(found.st_uid) == caller
+    if not ours or found.st_mode & stat.S_IWOTH:
         raise UsageError(
             f"--data-dir {path}: others may change what is in it",
             f"chown {os.geteuid()} {path}; chmod 700 {path}",

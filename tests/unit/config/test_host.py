@@ -31,8 +31,11 @@ def test_checking_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("function", [prepare_data_dir, check_data_dir])
-def test_a_folder_that_others_may_change(tmp_path: Path, function: Callable[[Path], None]) -> None:
-    """They could take the audit log away: refused, with the fix."""
+def test_a_folder_that_others_may_change(
+    tmp_path: Path, function: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could take the audit log away: refused, with the fix. Who called sudo is no other."""
+    monkeypatch.delenv("SUDO_UID", raising=False)
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
@@ -44,6 +47,8 @@ def test_a_folder_that_others_may_change(tmp_path: Path, function: Callable[[Pat
         os.chown(open_to_all, 65534, 65534)
         with pytest.raises(UsageError, match="others may change"):
             function(open_to_all)
+        monkeypatch.setenv("SUDO_UID", "65534")
+        function(open_to_all)
 
 
 @pytest.mark.parametrize("function", [prepare_data_dir, check_data_dir])
