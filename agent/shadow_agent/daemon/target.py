@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -46,10 +47,18 @@ def claim(config: Config, places: tuple[Place, ...]) -> Iterator[None]:
 def _folder(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
     except OSError as exc:
         raise UsageError(
             f"--runtime-dir {path}: {exc.strerror}", "give a folder that can be made"
         ) from exc
+    # Who may rename in it can put another socket in the place of ours, and root's `ctl` asks that.
+    shared = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+    if shared or found.st_uid not in {0, os.geteuid()}:
+        raise UsageError(
+            f"--runtime-dir {path}: others may change what is in it",
+            f"chown {os.geteuid()} {path}; chmod 700 {path}",
+        )
 
 
 @contextmanager

@@ -72,3 +72,18 @@ def test_a_link_in_place_of_a_lock(make_config: MakeConfig, tmp_path: Path) -> N
     with pytest.raises(UsageError, match=r"web\.lock"), claim(config, places()):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_that_others_may_change(make_config: MakeConfig) -> None:
+    """They could put a socket of theirs where root's commands ask; in /tmp they could not."""
+    config = make_config()
+    config.runtime_dir.mkdir(exist_ok=True)
+    config.runtime_dir.chmod(0o777)
+    with (
+        pytest.raises(UsageError, match=r"--runtime-dir .*: others may change .*; chown .* 700"),
+        claim(config, places()),
+    ):
+        pass
+    config.runtime_dir.chmod(0o1777)
+    with claim(config, places()):
+        pass
