@@ -6,7 +6,12 @@ An error names the file or flag, the key, and the fix.
 from shadow_agent.config.dump import as_dict, as_toml
 from shadow_agent.config.file import lasting
 from shadow_agent.config.governor import GovernorConfig
-from shadow_agent.config.host import check_data_dir, prepare_data_dir, unprivileged_user
+from shadow_agent.config.host import (
+    check_data_dir,
+    check_owned,
+    prepare_data_dir,
+    unprivileged_user,
+)
 from shadow_agent.config.load import load, merge
 from shadow_agent.config.model import Config, Limits
 from shadow_agent.config.privacy import Privacy
@@ -25,6 +30,7 @@ __all__ = [
     "as_dict",
     "as_toml",
     "check_data_dir",
+    "check_owned",
     "endpoint",
     "lasting",
     "load",

@@ -23,7 +23,7 @@ def prepare_data_dir(path: Path) -> None:
         found = path.stat()
     except OSError as error:
         raise _unwritable(path, error) from error
-    _check_owned(path, found)
+    check_owned(path, found)
 
 
 def check_data_dir(path: Path) -> None:
@@ -34,14 +34,18 @@ def check_data_dir(path: Path) -> None:
     except OSError as error:
         raise _unwritable(path, error) from error
     if found is not None:
-        _check_owned(path, found)
+        check_owned(path, found)
 
 
-def _check_owned(path: Path, found: os.stat_result) -> None:
-    """Who may rename in it can take the audit log away, and lead us elsewhere by a link."""
+def check_owned(path: Path, found: os.stat_result) -> None:
+    """Who may rename in it can take the audit log away, and lead us elsewhere by a link.
+
+    A folder with the sticky bit (/tmp, a tmpfs as mount makes it) lets nobody rename what is ours.
+    """
     caller = os.environ.get("SUDO_UID", "")  # who may become root may as well own the folder
     ours = found.st_uid in {0, os.geteuid()} or str(found.st_uid) == caller
-    if not ours or found.st_mode & stat.S_IWOTH:
+    shared = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+    if not ours or shared or stat.S_ISLNK(found.st_mode):
         raise UsageError(
             f"--data-dir {path}: others may change what is in it",
             f"chown {os.geteuid()} {path}; chmod 700 {path}",

@@ -120,9 +120,10 @@ class AuditLog:
     def _locked(self, access: int = os.O_RDWR | os.O_CREAT) -> Iterator[BinaryIO]:
         flags = access | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         fd = os.open(self.path, flags, 0o600)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid not in {0, os.geteuid()}:
             os.close(fd)
-            raise OSError(errno.EINVAL, "not a file")
+            raise OSError(errno.EINVAL, "not a file of ours")
         with os.fdopen(fd, "rb", buffering=MAX_LINE) as log:
             fcntl.flock(log, fcntl.LOCK_EX if access & os.O_RDWR else fcntl.LOCK_SH)
             yield log

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from shadow_agent.config import Config, prepare_data_dir
+from shadow_agent.config import Config, check_owned, prepare_data_dir
 from shadow_agent.errors import UsageError
 from shadow_agent.telemetry.run import Run
 
@@ -37,6 +37,8 @@ class RunFolder:
         path = config.data_dir / config.target / run_id
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
+            # in a shared folder another may have been there first
+            check_owned(path.parent, path.parent.lstat())
             path.mkdir(mode=0o700)
         except OSError as exc:
             raise UsageError(

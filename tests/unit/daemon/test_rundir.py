@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -62,3 +63,21 @@ def test_what_cannot_be_written_costs_the_file_only(make_config: MakeConfig) -> 
     trouble = folder.write_summary({})
     assert trouble is not None
     assert "not written: Not a directory" in trouble
+
+
+@pytest.mark.parametrize("kind", ["link", "foreign"])
+def test_somebody_else_was_there_first(make_config: MakeConfig, tmp_path: Path, kind: str) -> None:
+    """In a shared folder: root is not led elsewhere, and leaves nothing with others."""
+    config = make_config()
+    config.data_dir.mkdir(exist_ok=True)
+    config.data_dir.chmod(0o1777)
+    place = config.data_dir / config.target
+    if kind == "link":
+        place.symlink_to(tmp_path, target_is_directory=True)
+    else:
+        if os.geteuid() != 0:
+            pytest.skip("gives a folder away")
+        place.mkdir()
+        os.chown(place, 65534, 65534)
+    with pytest.raises(UsageError, match="others may change what is in it"):
+        RunFolder.create(config)
