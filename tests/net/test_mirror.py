@@ -342,7 +342,7 @@ def test_a_large_body_streams(bed: Testbed) -> None:
         for number in range(size // len(piece)):
             connection.send(piece)
             # the shadow has part of it long before the whole exists
-            time.sleep(0.001)  # a network's pace, not the veth's, which no copy keeps up with
+            time.sleep(0.003)  # a network's pace, not the veth's, which no copy keeps up with
             if number == 100:
                 before = agent.ask("status")["ledger"]["replay"]
                 peak = max(memory_bytes(pid) for pid in agent.process.tree())
@@ -350,7 +350,7 @@ def test_a_large_body_streams(bed: Testbed) -> None:
         connection.request("GET", f"/bytes/{size}")
         answer = connection.getresponse()
         while answer.read(256 << 10):
-            time.sleep(0.001)
+            time.sleep(0.003)
         summary = agent.stop()
     assert before["heads"] <= 1
     assert peak < 150 << 20
