@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -49,3 +50,24 @@ def test_what_is_no_namespace(tmp_path: os.PathLike[str]) -> None:
     with pytest.raises(OSError, match="setns"):
         netns.enter(fd)
     os.close(fd)
+
+
+def test_a_try_is_another_s(tmp_path: Path) -> None:
+    """In a namespace and a process of its own; its errors are numbers, defects too."""
+    here = _here()
+    said = tmp_path / "namespace"
+
+    def note() -> int:
+        said.write_text(str(_here()))
+        return 7
+
+    def fail() -> int:
+        raise PermissionError(errno.EPERM, "no")
+
+    def defect() -> int:
+        raise ZeroDivisionError
+
+    assert netns.tried(note) == 7
+    assert int(said.read_text()) != here
+    assert netns.tried(fail) == errno.EPERM
+    assert netns.tried(defect) == errno.EIO

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from shadow_agent.kernel.features import Finding
+from shadow_agent.kernel.netns import tried
 from shadow_agent.kernel.nftables import NotrackTable, Untracked
 
 _SYSCTL: Final = Path("/proc/sys/net/netfilter")
-_CLONE_NEWNET: Final = 0x40000000
 # A full table drops connections of production's clients.
 _NEARLY_FULL: Final = 0.8
 _UNOWNED: Final = 255  # no errno
@@ -56,7 +55,7 @@ def headroom() -> Finding:
 
 def notrack() -> Finding:
     """Whether connections to the shadow could be kept out, tried in a namespace of its own."""
-    code = _try()
+    code = tried(_try)
     if code == 0:
         return Finding("notrack", True, "nftables; the table goes with the agent")
     if code == _UNOWNED:
@@ -73,18 +72,5 @@ def notrack() -> Finding:
 
 
 def _try() -> int:
-    pid = os.fork()
-    if pid == 0:
-        code = errno.EIO  # whatever else goes wrong; never back into our caller's frames
-        try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.unshare(_CLONE_NEWNET) != 0:
-                code = ctypes.get_errno()
-            else:
-                what = Untracked(IPv4Address("192.0.2.1"), 1, "lo", local=True)
-                code = 0 if NotrackTable("doctor", what).owned else _UNOWNED
-        except OSError as exc:
-            code = exc.errno or errno.EIO
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    what = Untracked(IPv4Address("192.0.2.1"), 1, "lo", local=True)
+    return 0 if NotrackTable("doctor", what).owned else _UNOWNED

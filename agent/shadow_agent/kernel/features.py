@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shadow_agent.kernel import bcc_loader, bpf, libbpf_loader, program
+from shadow_agent.kernel import bcc_loader, bpf, libbpf_loader, netns, program
 
 # 5.8 has ring buffers and CAP_BPF; 5.10 is the oldest long-term kernel with both that we test.
 OLDEST_KERNEL: Final = (5, 10)
 _TCX_KERNEL: Final = "6.6"
 _LOOPBACK_INDEX: Final = 1
 _PAGE: Final = 4096
-_CLONE_NEWNET: Final = 0x40000000
 _AS_ROOT: Final = "run as root"
 
 # linux/capability.h, and what each is for.
@@ -104,7 +102,7 @@ def hook() -> Finding:
 
 
 def _clsact() -> Finding:
-    code = _try_clsact()
+    code = netns.tried(_add_clsact)
     if code == 0:
         return Finding("tc hook", True, f"clsact filters (TCX comes with Linux {_TCX_KERNEL})")
     if code == errno.EPERM:
@@ -117,25 +115,10 @@ def _clsact() -> Finding:
     )
 
 
-def _try_clsact() -> int:
-    """The errno, or 0, of adding a clsact qdisc in a network namespace that ends with the try."""
-    pid = os.fork()
-    if pid == 0:
-        code = errno.EIO  # whatever else goes wrong; never back into our caller's frames
-        try:
-            code = _add_clsact()
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status)
-
-
 def _add_clsact() -> int:
+    """The errno, or 0, of adding a clsact qdisc here."""
     from pyroute2 import IPRoute  # noqa: PLC0415 - 110 ms, only where there is no TCX
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0:
-        return ctypes.get_errno()
     try:
         with IPRoute() as ipr:
             ipr.tc("add", "clsact", index=_LOOPBACK_INDEX)

@@ -1,12 +1,14 @@
 """Network namespaces without a name: they end with the last process and file that hold them.
 
-Both functions change the calling *thread* only, so a caller gives them a thread of its own.
+`unshare` and `enter` change the calling *thread* only, so a caller gives them a thread of its own.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+from collections.abc import Callable
 from typing import Final
 
 _CLONE_NEWNET: Final = 0x40000000
@@ -25,6 +27,24 @@ def enter(fd: int) -> None:
     """Put this thread into the namespace of the fd. Raises OSError."""
     if _libc.setns(fd, _CLONE_NEWNET) != 0:
         _fail("setns")
+
+
+def tried(function: Callable[[], int]) -> int:
+    """What it returns (0 to 255) in a child and a namespace that end with the try.
+
+    The errno of an OSError, EIO for whatever else goes wrong.
+    """
+    pid = os.fork()
+    if pid == 0:
+        code = errno.EIO  # never back into our caller's frames
+        try:
+            unshare()
+            code = function()
+        except OSError as exc:
+            code = exc.errno or errno.EIO
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _fail(what: str) -> None:

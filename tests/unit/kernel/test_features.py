@@ -86,7 +86,7 @@ def test_neither_tcx_nor_clsact(
 ) -> None:
     """What is missing, or that it could not be tried."""
     monkeypatch.setattr(bpf, "query_tcx", refuse(errno.EINVAL))
-    monkeypatch.setattr(features, "_try_clsact", lambda: code)
+    monkeypatch.setattr(features, "_add_clsact", lambda: code)
     found = features.hook()
     assert found.ok is ok
     assert words in found.fix
