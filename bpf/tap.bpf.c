@@ -239,6 +239,8 @@ static __always_inline int mirror(struct __sk_buff *skb, struct control *control
 	}
 	if (result != COPIED)
 		return result;
+	at = forget(skb, at) & HEADERS_MASK;
+	end = forget(skb, end);
 	if (load_header(skb, at, &p.tcp, sizeof(p.tcp)))
 		return TRUNCATED;
 	to_shadow = is_shadow(control, p.destination, p.tcp.destination);

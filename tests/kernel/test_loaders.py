@@ -44,6 +44,18 @@ def _open_fds() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+def test_the_verifier_is_done_soon(built_object: None) -> None:
+    """Every program takes less than a quarter of the steps after which a kernel refuses one."""
+    loaded = load(Loader.LIBBPF, ENTRIES)
+    steps = {}
+    for name, fd in loaded.programs.items():
+        fields = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+        found = [line.split()[1] for line in fields if line.startswith("verified_insns")]
+        steps[name] = int(found[0]) if found else 0  # Linux 5.16 tells
+    loaded.close()
+    assert max(steps.values()) < 250_000, steps
+
+
 @pytest.mark.parametrize("loader", [Loader.LIBBPF, Loader.BCC])
 def test_loads_what_was_asked_for(make_tap: MakeTap, need_bcc: None, loader: Loader) -> None:
     """The same programs and maps under the same names, and nothing open that is not owned."""
