@@ -330,8 +330,8 @@ def clean(host: Host, devices: tuple[str, ...] = ("lo", "eth0", "eth1")) -> bool
     return hooks(host) == [] and "clsact" not in qdiscs
 
 
-def status_field(pid: int, name: str) -> str:
-    """One field of ``/proc/PID/status``."""
+def status_field(pid: int | str, name: str) -> str:
+    """One field of ``/proc/PID/status``; of a thread's where ``pid`` is ``PID/task/TID``."""
     text = Path(f"/proc/{pid}/status").read_text()
     found = re.search(rf"^{name}:[ \t]*(.*)$", text, re.MULTILINE)
     assert found is not None

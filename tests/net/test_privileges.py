@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from shadow_agent.kernel.features import CAPABILITIES
-from tests.net.agent import PATIENCE_S, PORT, at, attach, status_field
+from tests.net.agent import PATIENCE_S, PORT, Home, at, attach, status_field
 from tests.testbed import Testbed, eventually, nginx, tools
 
 NEEDED = sum(1 << bit for bit in CAPABILITIES.values())
@@ -49,6 +50,49 @@ def test_the_supervisor_keeps_what_attach_needs(bed: Testbed) -> None:
     assert tools.curl(bed.client, bed.service.url(PORT, "/health")).status == 200
     agent.wait_compared(1)
     assert at(agent.stop()["ledger"], "pairs.compared") == 1
+
+
+# Who runs, by the name that ps shows: the sets of capabilities at most, and whether system calls
+# are filtered. A worker's bounding set is what the supervisor had left to give.
+SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+ALLOWED: dict[str, tuple[tuple[int, ...], bool]] = {
+    "shadow-agent": ((0, NEEDED, NEEDED, NEEDED, 0), False),
+    "shadow-worker0": ((0, 0, 0, NEEDED, 0), True),
+    "shadow-metrics": ((0, 0, 0, 0, 0), True),
+    "shadow-gate": ((0, 0, 0, 0, 0), True),
+    "shadow-egress": ((0, 0, 0, 0, 0), True),
+}
+
+
+def test_every_process_has_what_it_needs(bed: Testbed) -> None:
+    """All of them, thread by thread: nothing beyond the table, and nothing to gain."""
+    nginx.start(bed.service, "v1")
+    nginx.start(bed.shadow, "v1")
+    home = Home(bed)
+    home.path.mkdir()
+    flags = home.path / "flags.json"
+    flag = {"variants": {"on": True}, "defaultVariant": "on"}
+    flags.write_text(json.dumps({"flags": {"shadow.enabled": flag}}))
+    config = home.path / "gate.toml"
+    config.write_text(f'[gate]\nprovider = "file:{flags}"\n')
+    agent = attach(
+        bed, "--metrics", "127.0.0.1:9464", "--observe-egress", f"{bed.service_iface}:9",
+        "--config", str(config), home=home,
+    )  # fmt: skip
+    found = set()
+    for pid in agent.process.tree():
+        name = status_field(pid, "Name")
+        found.add(name)
+        sets, sandboxed = ALLOWED[name]
+        if sandboxed:  # it is loaded last
+            eventually(partial(filtered, pid), PATIENCE_S, f"{name} filtered", agent.pid)
+            assert int(status_field(pid, "Uid").split()[1]) != 0, name
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            has = tuple(int(status_field(f"{pid}/task/{task.name}", one), 16) for one in SETS)
+            assert has == sets, f"{name}: {dict(zip(SETS, map(hex, has), strict=True))}"
+            assert status_field(f"{pid}/task/{task.name}", "NoNewPrivs") == "1", name
+    assert found == set(ALLOWED)
+    agent.stop()
 
 
 def test_memory_of_workers_is_still_known(bed: Testbed) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from shadow_agent.daemon.process import no_new_privileges
+from shadow_agent.daemon.process import bound_capabilities, no_new_privileges
 from shadow_agent.kernel.features import CAPABILITIES
 
 # linux/capability.h
@@ -25,10 +25,6 @@ _NAMES: Final = {bit: name for name, bit in CAPABILITIES.items()} | {
     _DAC_OVERRIDE: "CAP_DAC_OVERRIDE",
     _SYS_ADMIN: "CAP_SYS_ADMIN",
 }
-# linux/prctl.h
-_PR_CAPBSET_DROP: Final = 24
-_PR_CAP_AMBIENT: Final = 47
-_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,8 +58,7 @@ def keep_what_attach_needs(folders: Iterable[Path]) -> tuple[str, ...]:
         wanted |= {_DAC_OVERRIDE} & permitted
     if _SETPCAP in permitted:
         _set(effective=permitted, permitted=permitted)
-        _bound(wanted)
-    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+        bound_capabilities(wanted)
     _set(effective=wanted, permitted=wanted)
     no_new_privileges()
     return tuple(sorted(_NAMES[bit] for bit in wanted))
@@ -74,14 +69,6 @@ def _permitted() -> set[int]:
     found = re.search(r"^CapPrm:\s*([0-9a-f]+)$", status, re.MULTILINE)
     mask = int(found.group(1), 16) if found else 0
     return {bit for bit in range(64) if mask >> bit & 1}
-
-
-def _bound(wanted: set[int]) -> None:
-    """Programs started from here on could have no more than this either."""
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text(encoding="ascii"))
-    for bit in set(range(last + 1)) - wanted:
-        if _libc.prctl(_PR_CAPBSET_DROP, bit, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), f"capability {bit} of the bounding set")
 
 
 def _set(*, effective: set[int], permitted: set[int]) -> None:

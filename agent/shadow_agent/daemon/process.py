@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import pwd
 import resource
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
+_PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+# The sets of capabilities are this wide; a kernel knows fewer, and says so.
+_CAPABILITIES: Final = 64
 _STANDARD: Final = (0, 1, 2)
 # How a worker ends that has used up its memory: no shell and no signal uses the number.
 OUT_OF_MEMORY: Final = 86
@@ -34,7 +40,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def _prctl(option: int, value: int | bytes) -> None:
     if _libc.prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl {option}")
+        code = ctypes.get_errno()
+        raise OSError(code, f"prctl {option}: {os.strerror(code)}")
 
 
 def name_process(name: str) -> None:
@@ -72,10 +79,30 @@ def allow_files(
 
 def drop_privileges(user: pwd.struct_passwd) -> None:
     """Become ``user`` for good: no groups, no capabilities, none to be had by exec."""
+    # A supervisor that has shed its own capabilities may take none from the set, nor needs to: its
+    # children have what it kept. Those forked before still have root's, and lose all of it here.
+    with contextlib.suppress(PermissionError):
+        bound_capabilities()
     os.setgroups([])
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
     no_new_privileges()
+
+
+def bound_capabilities(wanted: Collection[int] = ()) -> None:
+    """Programs started from here on could have no more than ``wanted``, and are left none.
+
+    Needs CAP_SETPCAP. Raises OSError.
+    """
+    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for bit in range(_CAPABILITIES):
+        try:
+            if bit not in wanted:
+                _prctl(_PR_CAPBSET_DROP, bit)
+        except OSError as exc:
+            if exc.errno != errno.EINVAL:
+                raise
+            break  # beyond the last that this kernel knows
 
 
 def no_new_privileges() -> None:

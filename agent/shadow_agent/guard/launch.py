@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from shadow_agent.daemon.process import close_all_but, drop_privileges
+from shadow_agent.daemon.process import bound_capabilities, close_all_but, drop_privileges
 from shadow_agent.errors import HostError, UsageError
 from shadow_agent.guard import families
 from shadow_agent.guard.cgroup import Cgroup
@@ -40,10 +40,6 @@ _CLONE_NEWNS: Final = 0x00020000
 _MS_BIND: Final = 0x1000
 _MS_PRIVATE: Final = 1 << 18
 _MS_REC: Final = 0x4000
-_PR_CAPBSET_DROP: Final = 24
-_PR_CAP_AMBIENT: Final = 47
-_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
-_MAX_CAPABILITY: Final = 63
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -121,7 +117,7 @@ def _become(
             hide(cover)
         step = "capabilities"
         close_all_but({pipe})
-        drop_bounding_set()
+        bound_capabilities()
         drop_privileges(user)
         step = "seccomp"
         families.restrict()
@@ -152,16 +148,6 @@ def _mount(source: str | None, target: str, flags: int) -> None:
     raw = None if source is None else source.encode()
     if _libc.mount(raw, os.fsencode(target), None, ctypes.c_ulong(flags), None) != 0:
         _fail(f"mount {target}")
-
-
-def drop_bounding_set() -> None:
-    """No capability, whatever is executed; also none that exec would keep. Raises OSError."""
-    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    for number in range(_MAX_CAPABILITY + 1):
-        if _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
-            if number:
-                return  # EINVAL: beyond the last that this kernel knows
-            _fail("prctl")
 
 
 def _fail(what: str) -> NoReturn:
