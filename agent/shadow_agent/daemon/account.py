@@ -16,7 +16,7 @@ from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.spending import Spending
 from shadow_agent.kernel.layout import Role
 from shadow_agent.kernel.tap import Tap
-from shadow_agent.telemetry.exporter import Exposition
+from shadow_agent.telemetry.exposition import Exposition
 from shadow_agent.telemetry.ledger import Ledger
 from shadow_agent.telemetry.run import Run, State
 from shadow_agent.telemetry.snapshot import Snapshot

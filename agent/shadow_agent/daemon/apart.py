@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 
 from shadow_agent.daemon.isolation import fork_here
 from shadow_agent.daemon.process import (
+    bound_memory,
     close_all_but,
     die_with_parent,
     drop_privileges,
@@ -43,8 +44,14 @@ class Child:
         sandbox: Sandbox = NO_SANDBOX,
         profile: Profile = Profile.READER,
         fork: Callable[[Callable[[], NoReturn]], int] = fork_here,
+        largest: int = PACKET,
+        first_to_go: bool = False,
     ) -> None:
-        """Started. ``keep`` are the descriptors that ``run`` uses; ``fork`` decides where."""
+        """Started. ``keep`` are the descriptors that ``run`` uses; ``fork`` decides where.
+
+        ``largest``: bytes of what it may be told at once; ``first_to_go``: see ``bound_memory``.
+        """
+        self._largest, self._first_to_go = largest, first_to_go
         self._sandbox, self._profile, self._fork_child = sandbox, profile, fork
         self._name, self._user, self._keep, self._run = name, user, keep, run
         self._fork()
@@ -52,6 +59,7 @@ class Child:
     def _fork(self) -> None:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.setblocking(False)
+        self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._largest)
         parent = os.getpid()
 
         def child() -> NoReturn:
@@ -61,6 +69,8 @@ class Child:
                 for codec in ("ascii", "latin-1", "utf-8", "idna"):
                     codecs.lookup(codec)
                 name_process(self._name)
+                if self._first_to_go:
+                    bound_memory(None)
                 close_all_but({*self._keep, theirs.fileno()})
                 drop_privileges(self._user)
                 die_with_parent(parent)

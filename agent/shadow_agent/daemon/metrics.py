@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import pwd
-import signal
 import socket
-from typing import Final, NoReturn
+from functools import partial
+from typing import Final
 
-from shadow_agent.config import endpoint
-from shadow_agent.daemon.process import (
-    bound_memory,
-    close_all_but,
-    die_with_parent,
-    drop_privileges,
-    ignore_terminal_signals,
-    name_process,
-)
+from shadow_agent.daemon.apart import Child
+from shadow_agent.daemon.listener import listen
 from shadow_agent.daemon.seccomp import NO_SANDBOX, Profile, Sandbox
-from shadow_agent.errors import UsageError
-from shadow_agent.telemetry.exporter import Exposition, render_metrics, serve
+from shadow_agent.telemetry.exporter import render_metrics, serve
+from shadow_agent.telemetry.exposition import Exposition
 
 _LARGEST: Final = 1 << 20  # bytes of one page of metrics; some 60 KB are common
 
@@ -33,82 +24,34 @@ class MetricsChild:
         self, address: tuple[str, int], user: pwd.struct_passwd, sandbox: Sandbox = NO_SANDBOX
     ) -> None:
         """Listening, in a child. Raises UsageError."""
-        self._user = user
-        self._sandbox = sandbox
-        self._listener = _listen(address)
-        self._fork()
+        self._listener = listen(address, "--metrics")
+        self._child = Child(
+            "shadow-metrics", user, {self._listener.fileno()},
+            partial(_run, listener=self._listener), sandbox, Profile.METRICS,
+            largest=_LARGEST, first_to_go=True,
+        )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self._child.pid
 
     def publish(self, exposition: Exposition) -> None:
         """What scrapes get from now on; skipped while the child is behind."""
-        with contextlib.suppress(OSError):
-            self._channel.send(render_metrics(exposition))
+        self._child.say(render_metrics(exposition))
 
     def revive(self) -> bool:
         """Start another if it died; says whether it had."""
-        if not os.waitpid(self.pid, os.WNOHANG)[0]:
-            return False
-        self._channel.close()
-        self._fork()
-        return True
+        return self._child.revive()
 
     def close(self) -> None:
         """End the child."""
-        self._channel.close()
+        self._child.close()
         self._listener.close()
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-
-    def _fork(self) -> None:
-        # a packet is whole or not there: nothing to frame, nothing to desynchronise
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._channel.setblocking(False)
-        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _run(self._listener, theirs, self._user, self._sandbox, parent)
-        theirs.close()
 
 
-def _listen(address: tuple[str, int]) -> socket.socket:
-    host, port = address
-    where = f"--metrics {endpoint(host, port)}"
-    try:
-        family, kind, _, _, sockaddr = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(sockaddr)
-            listener.listen(16)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as exc:
-        raise UsageError(
-            f"{where}: {exc.strerror or exc}", "give a free port on an address of this host"
-        ) from exc
-    return listener
-
-
-def _run(
-    listener: socket.socket, channel: socket.socket, user: pwd.struct_passwd, sandbox: Sandbox,
-    parent: int,
-) -> NoReturn:  # fmt: skip
-    code = 1
-    try:
-        ignore_terminal_signals()
-        name_process("shadow-metrics")
-        bound_memory(None)
-        close_all_but({listener.fileno(), channel.fileno()})
-        drop_privileges(user)
-        die_with_parent(parent)
-        sandbox.load(Profile.METRICS)
-        asyncio.run(_serve(listener, channel))
-        code = 0
-    finally:
-        os._exit(code)
+def _run(channel: socket.socket, listener: socket.socket) -> None:
+    asyncio.run(_serve(listener, channel))
 
 
 async def _serve(listener: socket.socket, channel: socket.socket) -> None:

@@ -6,7 +6,7 @@ import selectors
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from shadow_agent import __version__
 from shadow_agent.config import Config, unprivileged_user
@@ -19,7 +19,6 @@ from shadow_agent.daemon.effects import SideEffects
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.gate import make_gate
 from shadow_agent.daemon.kept import Kept, open_kept
-from shadow_agent.daemon.metrics import MetricsChild
 from shadow_agent.daemon.operator import Operator
 from shadow_agent.daemon.own import Own
 from shadow_agent.daemon.places import Places
@@ -43,6 +42,9 @@ from shadow_agent.kernel.attach import remove_stale
 from shadow_agent.kernel.program import Loader, LoadError
 from shadow_agent.kernel.tap import Tap
 from shadow_agent.telemetry.run import Run
+
+if TYPE_CHECKING:
+    from shadow_agent.daemon.metrics import MetricsChild
 
 # Files a worker needs beside one per shadow connection.
 _SPARE_FILES: Final = 256
@@ -99,8 +101,11 @@ def assemble(
     stack.callback(protection.close)
     sandbox = protection.sandbox
     effects = SideEffects(config, plan.endpoint, user, stack, sandbox, protection.fork)
-    metrics = None if config.metrics is None else MetricsChild(config.metrics, user, sandbox)
-    if metrics is not None:
+    metrics = None
+    if config.metrics is not None:
+        from shadow_agent.daemon.metrics import MetricsChild  # noqa: PLC0415 - 30 ms of libraries
+
+        metrics = MetricsChild(config.metrics, user, sandbox)
         stack.callback(metrics.close)
     budget = budget_page(config)
     if budget is not None:

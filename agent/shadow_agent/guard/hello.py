@@ -14,9 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from shadow_agent.config import endpoint
 from shadow_agent.daemon import hello as wire
-from shadow_agent.errors import UsageError
 from shadow_agent.guard.record import lines
 
 _HEADER: Final = 4 + 32
@@ -25,33 +23,9 @@ _MAX_QUESTION: Final = 1024
 # nothing authentic for longest: strangers who hold connections do not keep the agent out.
 _WHOLE_S: Final = 30.0
 _MAX_OPEN: Final = 16
-_BACKLOG: Final = 128
 _PIECE: Final = 64 << 10
 # The supervisor says four times a second what is; older than that, it hangs or is dead.
 STALE_S: Final = 2.0
-
-
-def listen(address: tuple[str, int], flag: str) -> socket.socket:
-    """A listener. Raises UsageError."""
-    host, port = address
-    try:
-        family, kind, _, _, sockaddr = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(sockaddr)
-            listener.listen(_BACKLOG)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as exc:
-        raise UsageError(
-            f"{flag} {endpoint(host, port)}: {exc.strerror or exc}",
-            "give a free port on an address of this host",
-        ) from exc
-    return listener
 
 
 class HelloServer:

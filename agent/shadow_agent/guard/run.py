@@ -26,13 +26,13 @@ import orjson
 from shadow_agent import __version__
 from shadow_agent.config import endpoint, prepare_data_dir, unprivileged_user
 from shadow_agent.daemon.apart import Child
+from shadow_agent.daemon.listener import listen
 from shadow_agent.daemon.process import allow_files
 from shadow_agent.daemon.rundir import new_run_id
 from shadow_agent.errors import HostError, UsageError, one_line
 from shadow_agent.guard import launch
 from shadow_agent.guard.cgroup import Cgroup, listening
 from shadow_agent.guard.child import FINISH, Stats, read_stats, run_hello, run_stub
-from shadow_agent.guard.hello import listen
 from shadow_agent.guard.plan import Plan
 from shadow_agent.guard.record import NAMES, open_files
 from shadow_agent.guard.stub import MAX_CONNECTIONS, Stub

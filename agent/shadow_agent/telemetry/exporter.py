@@ -10,7 +10,6 @@ states is what came in.  Every name of the closed sets is there from the start, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -22,6 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from shadow_agent.telemetry.breakers import Breakers
+from shadow_agent.telemetry.exposition import Exposition
 from shadow_agent.telemetry.families import (
     FIRST_BYTE_BUCKETS_S,
     PREFIX,
@@ -30,7 +30,7 @@ from shadow_agent.telemetry.families import (
     counter,
     gauge,
 )
-from shadow_agent.telemetry.ledger import LINES, Ledger, Line, coverage, reach
+from shadow_agent.telemetry.ledger import LINES, Line, coverage, reach
 from shadow_agent.telemetry.own_metrics import governed, own_cost
 from shadow_agent.telemetry.reasons import (
     AliasEvent,
@@ -39,24 +39,10 @@ from shadow_agent.telemetry.reasons import (
     Outcome,
     Overload,
 )
-from shadow_agent.telemetry.run import Cost, Interruption, Run, State
 from shadow_agent.telemetry.scrape import serve
 from shadow_agent.telemetry.snapshot import Snapshot
 
 __all__ = ["FIRST_BYTE_BUCKETS_S", "Exposition", "render_metrics", "serve"]
-
-
-class Exposition(NamedTuple):
-    """Everything one scrape shows of one target."""
-
-    run: Run
-    ledger: Ledger  # complete, as from Ledger.with_kernel
-    snapshot: Snapshot  # all workers' merged
-    state: State = State()
-    interruptions: tuple[Interruption, ...] = ()
-    alerts: int = 0  # raised so far
-    cost: Cost | None = None
-    lowered_s: float = 0.0  # for how long less than the configured sample was mirrored
 
 
 def render_metrics(*expositions: Exposition) -> bytes:

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from shadow_agent.daemon.metrics import MetricsChild
-from shadow_agent.errors import UsageError
-from shadow_agent.telemetry.exporter import Exposition
+from shadow_agent.telemetry.exposition import Exposition
 from shadow_agent.telemetry.ledger import Ledger
 from shadow_agent.telemetry.run import Run
 from shadow_agent.telemetry.snapshot import Snapshot
@@ -81,12 +80,3 @@ def test_one_that_died_is_replaced(child: MetricsChild, address: tuple[str, int]
     assert child.pid != before
     child.publish(EXPOSITION)
     assert "shadow_agent" in scrape(address)
-
-
-def test_a_port_that_is_taken() -> None:
-    """The operator hears which."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        pytest.raises(UsageError, match=r"--metrics 127\.0\.0\.1:"),
-    ):
-        MetricsChild(server.getsockname(), pwd.getpwnam("nobody"))

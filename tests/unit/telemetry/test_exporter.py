@@ -9,7 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from shadow_agent.telemetry.exporter import Exposition, render_metrics
+from shadow_agent.telemetry.exporter import render_metrics
+from shadow_agent.telemetry.exposition import Exposition
 from shadow_agent.telemetry.ledger import LINES, Ledger
 from shadow_agent.telemetry.run import Cost, Interruption, Run, State
 from shadow_agent.telemetry.snapshot import Snapshot, merge
