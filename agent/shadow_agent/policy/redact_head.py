@@ -18,6 +18,8 @@ _SCHEMES: Final = frozenset({
     b"negotiate", b"ntlm", b"token",
 })  # fmt: skip
 _CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization"})
+# They name schemes too, and say nothing of anybody.
+_CHALLENGES: Final = frozenset({b"proxy-authenticate", b"www-authenticate"})
 _COOKIE_NAME: Final = compile_bytes(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 # Attributes of RFC 6265 and its successor that say nothing of a person.
 _ATTRIBUTES: Final = frozenset({
@@ -52,6 +54,7 @@ class HeadRedactor:
             front = scheme + slashes + userinfo + at + self._text.clean(host) + slash
         else:
             front = b""
+        path = self._text.path(b"/" + path)[1:]
         segments = [self._segment(segment) for segment in path.split(b"/")]
         done = front + b"/".join(segments) + question + (self._body.form(query) if query else b"")
         return done + sharp + self._text.clean(fragment)
@@ -84,6 +87,8 @@ class HeadRedactor:
             return self._set_cookie(value)
         if self._text.is_secret(name.decode("latin-1")):
             return self._text.token("secret", value)
+        if name not in _CHALLENGES and value.partition(b" ")[0].lower() in _SCHEMES:
+            return self._credential(value)
         return self._text.clean(value)
 
     def _credential(self, value: bytes) -> bytes:

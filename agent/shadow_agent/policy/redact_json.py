@@ -15,6 +15,11 @@ from shadow_agent.telemetry.reasons import Withheld
 _MAX_FLOAT: Final = 1e19
 
 
+# A member that names another one beside it, and that other one: {"name": "pin", "value": 1}.
+_NAMING: Final = ("name", "key", "field", "id", "Name", "Key", "Field", "Id")
+_NAMED: Final = frozenset({"value", "val", "content", "data", "Value", "Val", "Content", "Data"})
+
+
 class WithheldError(Exception):
     """The whole body is withheld."""
 
@@ -53,8 +58,10 @@ class JsonRedactor:
         if isinstance(value, str):
             return self._string(value)
         if isinstance(value, dict):
+            hidden = not _NAMED.isdisjoint(value) and self._names_secret(value)
             return {
-                self._string(name): self._member(name, one, depth) for name, one in value.items()
+                self._string(name): self._member(name, one, depth, hidden=hidden and name in _NAMED)
+                for name, one in value.items()
             }
         if isinstance(value, list):
             return [self._walk(one, depth + 1) for one in value]
@@ -62,8 +69,15 @@ class JsonRedactor:
             return self._number(value)
         return value
 
-    def _member(self, name: str, value: Any, depth: int) -> Any:
-        if value in (None, "") or isinstance(value, bool) or not self._text.is_secret(name):
+    def _names_secret(self, value: dict[str, Any]) -> bool:
+        return any(
+            isinstance(name := value.get(one), str) and self._text.is_secret(name)
+            for one in _NAMING
+        )
+
+    def _member(self, name: str, value: Any, depth: int, *, hidden: bool) -> Any:
+        says_nothing = value in (None, "") or isinstance(value, bool)
+        if says_nothing or not (hidden or self._text.is_secret(name)):
             return self._walk(value, depth + 1)
         return self._token("secret", value)
 

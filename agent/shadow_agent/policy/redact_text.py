@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from shadow_agent.policy.linear import TooManyMatchesError, compile_bytes, find_all
+from shadow_agent.policy.redact_credentials import segments
 from shadow_agent.policy.redact_names import is_secret
 from shadow_agent.policy.redact_pairs import find_pairs
 from shadow_agent.policy.redact_token import Tokens
 from shadow_agent.policy.redact_values import Span, find, merge
 
-# Percent-encoding, escapes of JSON and JavaScript, references of HTML.
+# Percent-encoding, escapes of JSON and JavaScript, references of HTML; the spaces, dashes, letters
+# and digits that Unicode has beside ASCII's: U+2000 to U+2015, U+202F, U+FF01 to U+FF5E.
 _ESCAPE: Final = compile_bytes(
     rb"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\u\{[0-9A-Fa-f]{1,6}\}|\\x[0-9A-Fa-f]{2}|\\/"
     rb"|&#[xX][0-9A-Fa-f]{1,6};?|&#[0-9]{1,7};?"
     rb"|&(?:commat|period|plus|dash|hyphen|lowbar|nbsp|lpar|rpar|sol|colon|num|amp);"
+    rb"|\xe2\x80[\x80-\x95\xaf]|\xef\xbc[\x81-\xbf]|\xef\xbd[\x80-\x9e]"
 )
 _NAMED: Final = {
     b"amp": b"&", b"colon": b":", b"commat": b"@", b"dash": b"-", b"hyphen": b"-", b"lowbar": b"_",
@@ -26,7 +29,8 @@ _NAMED: Final = {
 _LAYERS: Final = 4
 # A text of these alone hides nothing, and most are: it spares them the expressions.
 _HARMLESS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ _-/;,*\"'()[]{}"
-_ESCAPING: Final = (b"%", b"\\", b"&")
+# Where to look for them: typography in prose hides no number.
+_ESCAPING: Final = compile_bytes(rb"[%\\&]|[0-9)]\xe2\x80[\x80-\x95\xaf]|\xef[\xbc\xbd]")
 _PAIRING: Final = (b"=", b":", b"<")
 
 
@@ -66,10 +70,10 @@ class TextRedactor:
 
     def clean(self, text: bytes) -> bytes:
         """The text without secrets; whole a token when they are hidden by escapes, or too many."""
-        if not self._patterns and not text.translate(None, _HARMLESS):
+        if not (self._patterns or text.translate(None, _HARMLESS) or _may_be_credential(text)):
             return text
         done = self._plain(text)
-        if not any(one in text for one in _ESCAPING):
+        if _ESCAPING.search(text) is None:
             return done
         loose = done
         for _ in range(_LAYERS):
@@ -92,6 +96,16 @@ class TextRedactor:
                     spans.append(Span(start, end, kind) if end > start else _whole(match, kind))
         except TooManyMatchesError:
             return self._tokens("crowded", text)
+        return self._replace(text, spans)
+
+    def path(self, path: bytes) -> bytes:
+        """Segments of a path that are tokens replaced; `clean` says what the others are."""
+        try:
+            return self._replace(path, [Span(*one) for one in segments(path)])
+        except TooManyMatchesError:
+            return self._tokens("crowded", path)
+
+    def _replace(self, text: bytes, spans: list[Span]) -> bytes:
         if not spans:
             return text
         spans.sort()
@@ -103,6 +117,11 @@ class TextRedactor:
             at = end
         pieces.append(text[at:])
         return b"".join(pieces)
+
+
+def _may_be_credential(text: bytes) -> bool:
+    """Of letters alone, as of little else: ``Basic dTpw``, a segment of a path."""
+    return b" " in text and (b"asic " in text or b"earer " in text or b"egotiate " in text)
 
 
 def _whole(match: Any, kind: str) -> Span:
@@ -122,6 +141,10 @@ def _character(match: Any) -> bytes:
         return b"/"
     if found[:1] == b"\\":
         return _encode(int(found[2:].strip(b"{}"), 16))
+    if found[:1] == b"\xe2":
+        return b"-" if 0x90 <= found[2] <= 0x95 else b" "
+    if found[:1] == b"\xef":
+        return bytes((ord(found.decode()) - 0xFF01 + 0x21,))
     if found[:2] == b"&#":
         digits = found[2:].rstrip(b";")
         return _encode(int(digits[1:], 16) if digits[:1] in b"xX" else int(digits))

@@ -11,6 +11,8 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
+from shadow_agent.policy.linear import compile_bytes
+
 KEY_BYTES: Final = 32
 _SUM_BYTES: Final = 8
 # Consonants, so that no token spells a word.
@@ -18,6 +20,8 @@ _LETTERS: Final = bytes.maketrans(b"0123456789abcdef", b"bcdfghjklmnpqrst")
 # The longest kind; a token has at most 3 more characters and its 16 letters.
 KIND_MAX: Final = 16
 TOKEN_MAX: Final = KIND_MAX + 3 + 2 * _SUM_BYTES
+# What is one already.
+TOKEN: Final = compile_bytes(rb"~[a-z]+\.[bcdfghjklmnpqrst]{16}~")
 
 
 class Tokens:

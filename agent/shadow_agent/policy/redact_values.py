@@ -1,4 +1,4 @@
-"""Where in a text there is an e-mail address, a card number, an IBAN, a JWT or a phone number.
+"""Where in a text there is an e-mail address, a card or phone number, an IBAN, or a credential.
 
 Every expression runs in RE2, whose time is linear in the text, and what follows in Python looks
 at each position a bounded number of times. Texts are bytes: UTF-8 or any other superset of ASCII.
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from shadow_agent.policy.linear import compile_bytes, find_all
+from shadow_agent.policy.redact_credentials import SUSPICIOUS, credentials
 from shadow_agent.policy.redact_numbers import iban_end, numbers
 
 
@@ -28,16 +29,14 @@ _EMAIL: Final = compile_bytes(
     rb"(?:@|%40)"
     rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\x80-\xff-]+(?:\.[A-Za-z0-9\x80-\xff-]+)+)"
 )
-# A JWS has three parts and a JWE five; the first is base64url of `{"`.
-_JWT: Final = compile_bytes(rb"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){1,3}")
 _USERINFO: Final = compile_bytes(rb"://([^/?#\s@\"'<>]+)@")
 # Seven digits, with a little between them: a card or phone number may be there, or an IBAN.
-_DIGITS: Final = compile_bytes(rb"[0-9](?:(?:[ ().\-/+\t]|\xc2\xa0|%20){0,3}[0-9]){6}")
+_SEVEN: Final = rb"[0-9](?:(?:[ ()._\-/+\t]|\xc2?\xa0|%20){0,3}[0-9]){6}"
+_DIGITS: Final = compile_bytes(_SEVEN)
 _IBAN: Final = compile_bytes(rb"(?:^|[^0-9A-Za-z])([A-Za-z]{2}[0-9]{2})")
-# None of the above is there without one of these.
-_SUSPICIOUS: Final = compile_bytes(
-    rb"[@%]|eyJ|[0-9](?:(?:[ ().\-/+\t]|\xc2\xa0){0,3}[0-9]){6}|[A-Za-z]{2}[0-9]{2}"
-)
+# No credential is there without one of those, and nothing without one of these.
+_CREDENTIAL: Final = compile_bytes(SUSPICIOUS)
+_SUSPICIOUS: Final = compile_bytes(rb"[@%]|[A-Za-z]{2}[0-9]{2}|" + _SEVEN + rb"|" + SUSPICIOUS)
 
 
 def find(text: bytes) -> list[Span]:
@@ -56,9 +55,9 @@ def _find(text: bytes) -> Iterator[Span]:
             yield Span(match.start(1), match.end(1), "userinfo")
         for match in find_all(_EMAIL, text):
             yield Span(match.start(), match.end(), "email")
-    if b"eyJ" in text:
-        for match in find_all(_JWT, text):
-            yield Span(match.start(), match.end(), "jwt")
+    if _CREDENTIAL.search(text) is not None:
+        for start, end, kind in credentials(text):
+            yield Span(start, end, kind)
     if _DIGITS.search(text) is not None:
         for start, end, kind in numbers(text):
             yield Span(start, end, kind)

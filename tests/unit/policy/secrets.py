@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -36,10 +37,13 @@ EMAILS = st.builds(
     st.sampled_from(["example", "co.example", "museum"]),
 )
 CARDS = st.builds(
-    lambda first, rest, separator: _grouped(_luhn(first + rest), separator),
+    lambda first, rest, dress: dress(_luhn(first + rest)),
     st.sampled_from(["4", "51", "37", "62", "22", "60"]),
     st.text("0123456789", min_size=11, max_size=16),
-    st.sampled_from(["", " ", "-", "."]),
+    st.sampled_from(["", " ", "-", ".", "_", "\u2011", "\u2009", "\u00a0"]).map(
+        lambda separator: lambda digits: _grouped(digits, separator)
+    )
+    | st.just(lambda digits: "".join(chr(ord(c) + 0xFEE0) for c in digits)),
 )
 IBANS = st.builds(
     lambda bban, separator: _grouped(_iban("DE", bban), separator),
@@ -92,11 +96,15 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 }
 
 
+def _digits(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isdigit())
+
+
 def is_in(secret: str, data: bytes) -> bool:
     """Whether a secret, or its digits, is in there in any of these encodings."""
-    text = data.decode("latin-1")
-    digits = "".join(c for c in secret if c.isdigit())
-    seen = "".join(c for c in text if c.isdigit())
+    text = data.decode("utf-8", "replace")
+    digits = _digits(secret)
+    seen = _digits(text)
     forms = [encode(secret) for encode in ENCODINGS.values()]
     lower = text.lower()
     if any(form.lower() in lower for form in forms):

@@ -37,6 +37,25 @@ def test_names_of_members() -> None:
     assert (done["secret"], done["has_password"]) == (None, True)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "password", "value": "hunter2"},
+        {"value": ["hunter2"], "required": True, "name": "db_pass"},
+        {"Key": "X-Auth-Code", "Value": "hunter2"},
+        {"id": 7, "field": "userPwd", "content": {"x": "hunter2"}},
+    ],
+)
+def test_rows_of_names_and_values(row: dict[str, object]) -> None:
+    """A value beside the name of a secret, in any order."""
+    done = redact(row)
+    assert isinstance(done, dict)
+    assert "hunter2" not in json.dumps(done)
+    assert set(done) == set(row)
+    harmless = {"name": "colour", "value": "hunter2"}
+    assert redact(harmless) == harmless
+
+
 def test_paths() -> None:
     """All they lead to, also places within places, and the document itself."""
     done = redact({"a": {"a": 1, "b": 2}, "c": 3}, "$..a", "$.nowhere")

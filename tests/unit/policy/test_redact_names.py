@@ -24,7 +24,15 @@ def test_secret(name: str) -> None:
     "name",
     [
         *("userPwd", "USERPWD", "db_pass", "dbPass", "DBPass", "newPass", "newpass", "new-pass-2"),
-        *("user[pass][0]", "passConfirm", "smtpPass", "passcode", "otp_code", "OtpCode", "pin_code"),
+        *(
+            "user[pass][0]",
+            "passConfirm",
+            "smtpPass",
+            "passcode",
+            "otp_code",
+            "OtpCode",
+            "pin_code",
+        ),
         *("pinCode", "PINcode", "user.pin", "security_code", "securityCode", "verification-code"),
         *("auth_code", "oauthCode", "basic_auth", "bearer", "X-Bearer", "authentication"),
         *("cvv2", "Authentication-Info", "connect.sid", "nonce", "cnonce", "rspauth", "ssn_last"),

@@ -15,6 +15,7 @@ from shadow_agent.policy.redact_numbers import iban_end, numbers
         ("378282246310005", "card"),
         ("6011-1111-1111-1117", "card"),
         ("4111\u00a01111\u00a01111\u00a01111", "card"),
+        ("4111_1111_1111_1111", "card"),
         ("+49 171 1234567", "phone"),
         ("+1 (555) 234-5678", "phone"),
         ("0049 171 1234567", "phone"),
@@ -29,6 +30,9 @@ from shadow_agent.policy.redact_numbers import iban_end, numbers
         ("0.123456789", None),
         ("192.168.100.100", None),
         ("1234567", None),
+        ("img_20231123_054130_0123", None),
+        ("2023_0171_1234567", None),
+        ("1234_5678_9012_3456", None),
     ],
 )
 def test_numbers(text: str, kind: str | None) -> None:
@@ -43,6 +47,11 @@ def test_numbers(text: str, kind: str | None) -> None:
         one == kind and sum(c in b"0123456789" for c in raw[start:end]) == digits
         for start, end, one in found
     )
+
+
+def test_a_space_of_latin_1() -> None:
+    """One byte, where UTF-8 has two."""
+    assert [kind for *_, kind in numbers(b"4111\xa01111\xa01111\xa01111")] == ["card"]
 
 
 def test_a_card_among_other_numbers() -> None:

@@ -38,6 +38,12 @@ PLAIN = TextRedactor(Tokens(b"k" * 32))
         b"<INPUT value='hunter2' name=csrf_token />",
         b'<meta name="csrf-token" content="hunter2">',
         b"n" * 300 + b"=hunter2",
+        b'x({"name":"password","value":"hunter2"})',
+        b"x = {key: 'otp_code', value : 'hunter2'}",
+        rb"{\"name\": \"db_pass\", \"value\": \"hunter2\"}",
+        b"Cookie: theme=dark; sid=hunter2",
+        b"authorization: Custom ab hunter2",
+        b'WWW-Authenticate: Digest realm="x", nonce="hunter2"',
     ],
 )
 def test_found(text: bytes) -> None:
@@ -59,6 +65,8 @@ def test_found(text: bytes) -> None:
         b'<input name="town" value="Rome">',
         b"https://shop.example:8080/a",
         b"a{color:red}",
+        b'x({"name":"colour","value":"red"})',
+        b"name: pin, value",
     ],
 )
 def test_left_alone(text: bytes) -> None:
@@ -67,7 +75,17 @@ def test_left_alone(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [b'pin=\\"', b"pin:", b"pin=", b'a="', b"<pin>", b"<input name=pin ", b"pin=x "]
+    "piece",
+    [
+        b'pin=\\"',
+        b"pin:",
+        b"pin=",
+        b'a="',
+        b"<pin>",
+        b"<input name=pin ",
+        b"pin=x ",
+        b'"name":"pin","value":',
+    ],
 )
 def test_linear(piece: bytes) -> None:
     """A hostile text is not read over and over; with too many values it is given up."""

@@ -37,6 +37,23 @@ def test_behind_escapes(text: bytes) -> None:
     assert PLAIN.clean(text).startswith(b"~encoded.")
 
 
+@pytest.mark.parametrize("dash", ["\u2011", "\u2009", "\u2013", "\u202f", "\u2002-"])
+def test_behind_typography(dash: str) -> None:
+    """Spaces and dashes of Unicode, and the digits and signs of full width."""
+    card = f"4111{dash}1111{dash}1111{dash}1111"
+    wide = "".join(chr(ord(c) + 0xFEE0) for c in "4111111111111111")
+    for text in (card, f"my card: {card}", wide, f"my card: {wide}", "a\uff20b\uff0eexample"):
+        assert PLAIN.clean(text.encode()).startswith(b"~encoded.")
+
+
+@pytest.mark.parametrize(
+    "text", ["2020\u20132026, \u201cfine\u201d …", "\uff14\uff12 \uff01", "1\u202f234\u202f567 €"]
+)
+def test_typography_that_hides_nothing(text: str) -> None:
+    """Stays as it is."""
+    assert PLAIN.clean(text.encode()) == text.encode()
+
+
 def test_too_many_layers() -> None:
     """What is escaped over and over is not followed for ever, nor let through."""
     assert PLAIN.clean(b"a%" + b"25" * 9 + b"40b.example") == TOKENS(
