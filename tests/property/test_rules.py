@@ -20,9 +20,10 @@ KEY = flow_key("192.0.2.1", 4000, "198.51.100.7", 80)
 SHADOW = bytes(16)
 
 
-def asked(target: bytes, method: str) -> Exchange | None:
+def asked(target: bytes, method: str, fields: bytes = b"") -> Exchange | None:
     """A request with that target, if the http room lets it through."""
-    head = parse_request(method.encode() + b" " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    line = method.encode() + b" " + target + b" HTTP/1.1\r\n"
+    head = parse_request(line + b"Host: a\r\n" + fields + b"\r\n")
     if not isinstance(head, RequestHead):
         return None
     return Exchange(1, KEY, "s", head, 0, 0, 0)
@@ -70,6 +71,34 @@ def test_a_drop_is_not_evaded(target: bytes, method: str) -> None:
     assert closed.refuse(exchange) is Refused.RULE
     tree = policy(Rule(name="d", action=Action.DROP, path="/admin/**"))
     assert tree.refuse(exchange) is Refused.RULE
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> bytes:
+    """Fields of which some server reads that X-Plan is free."""
+    name = "".join(
+        draw(st.sampled_from("-_")) if one == "-" else draw(st.sampled_from([one, one.upper()]))
+        for one in "x-plan"
+    )
+    value = draw(st.sampled_from(["free", "FREE", '"free"', "free;q=0.5", 'free ; a="b,c"']))
+    others = st.lists(st.sampled_from(["beta", "", '"x"', "gold;q=1"]), max_size=3)
+    space = st.sampled_from(["", " ", "\t"])
+    listed = [*draw(others), draw(space) + value + draw(space), *draw(others)]
+    lines = [f"{name}:{draw(space)}{','.join(listed)}\r\n"]
+    lines += [f"X-Plan: {one}\r\n" for one in draw(others)]
+    return "".join(draw(st.permutations(lines))).encode()
+
+
+@settings(max_examples=300)
+@given(plans())
+def test_a_drop_by_a_field_is_not_evaded(fields: bytes) -> None:
+    """Whichever way a server comes to read the dropped value, it never goes out."""
+    exchange = asked(b"/", "GET", fields)
+    assert exchange is not None
+    closed = policy(Rule(name="d", action=Action.DROP, headers=(("x-plan", "free"),)))
+    assert closed.refuse(exchange) is Refused.RULE
+    sent = policy(Rule(name="r", action=Action.REPLAY, headers=(("x-plan", "free"),)))
+    assert sent.refuse(exchange) in {None, Refused.AMBIGUOUS}
 
 
 odd_paths = st.lists(

@@ -1,21 +1,22 @@
 """RuleSet: the operator's rules, compiled; the first that matches a request decides.
 
-A rule that drops fails safe by matching generously, any other by matching strictly: where a path
-or a host can be understood in several ways (see `policy.readings`), a drop needs one of them, and
-what lets a request out needs all. Where some would let it out and others not, it is ambiguous.
+A rule that drops fails safe by matching generously, any other by matching strictly: where a path,
+a host or a field can be understood in several ways (see `policy.readings`, `policy.fields`), a
+drop needs one of them, and what lets a request out needs all. Where some would let it out and
+others not, it is ambiguous.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import Enum
 from functools import reduce
 from ipaddress import IPv6Address
 from operator import and_, or_
 from typing import Final, NamedTuple
 
 from shadow_agent.http.exchange import Exchange
+from shadow_agent.policy.fields import Field, Held, by_name, fold_name, match_all
 from shadow_agent.policy.paths import PathIndex
 from shadow_agent.policy.rule import Action, Rule
 from shadow_agent.policy.template import Template
@@ -25,14 +26,6 @@ _CACHED: Final = 4096
 _CACHED_BYTES: Final = 256
 _count_hosts: Final = re.compile(rb"\nhost[ \t]*:", re.IGNORECASE).findall
 _strip_port: Final = re.compile(r":[0-9]*$").sub
-
-
-class _Held(Enum):
-    """Of a field's values, how many fit."""
-
-    NO = "no"
-    SOME = "some"
-    ALL = "all"
 
 
 class Match(NamedTuple):
@@ -83,11 +76,11 @@ class RuleSet:
         self._none_path = sum(bit for bit, rule in bits if rule.path is None)
         self._none_host = sum(bit for bit, rule in bits if rule.host is None)
         self._none_field = sum(bit for bit, rule in bits if not rule.headers)
-        # by the name that a rule asks for first
+        # by the name that a rule asks for first, folded
         self._fields: dict[bytes, int] = {}
         for bit, rule in bits:
             for name, _ in rule.headers[:1]:
-                key = name.encode("latin-1")
+                key = fold_name(name.encode("latin-1"))
                 self._fields[key] = self._fields.get(key, 0) | bit
         self._none_source = sum(bit for bit, rule in bits if not rule.sources)
         self._paths = PathIndex(
@@ -127,9 +120,9 @@ class RuleSet:
             unsure |= any_ & ~every & ~closing
         if left & ~self._none_source:
             left &= self._none_source | self._of_source(exchange.client[0])
-        fields: dict[bytes, list[str]] = {}
+        fields: dict[bytes, Field] = {}
         if left & ~self._none_field:
-            fields = _by_name(request.headers)
+            fields = by_name(request.headers)
             there = self._none_field
             for name in fields:
                 there |= self._fields.get(name, 0)
@@ -141,9 +134,9 @@ class RuleSet:
             sure = not bit & unsure
             if not wanted:
                 return Match(rule, sure)
-            held = _fields_match(fields, wanted)
-            if held is not _Held.NO:
-                return Match(rule, bit & closing != 0 or (sure and held is _Held.ALL))
+            held = match_all(fields, wanted)
+            if held is not Held.NO:
+                return Match(rule, bit & closing != 0 or (sure and held is Held.ALL))
             left ^= bit
         return None
 
@@ -214,31 +207,3 @@ def _pattern(shell: str) -> re.Pattern[str]:
     if more:
         made += "".join(f"(?>.*?{one})" for one in more[:-1]) + f".*{more[-1]}"
     return re.compile(made, re.IGNORECASE | re.DOTALL)
-
-
-def _by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, list[str]]:
-    """Values by name in lower case; of several also their list, the same by RFC 9110 5.3."""
-    found: dict[bytes, list[str]] = {}
-    for name, value in headers:
-        found.setdefault(name.lower(), []).append(value.decode("latin-1"))
-    for values in found.values():
-        if len(values) > 1:
-            values.append(", ".join(values))
-    return found
-
-
-def _fields_match(
-    fields: dict[bytes, list[str]], wanted: Sequence[tuple[bytes, re.Pattern[str]]]
-) -> _Held:
-    """Whether each wanted field is there with such a value: each of its values, or some."""
-    held = _Held.ALL
-    for name, pattern in wanted:
-        values = fields.get(name)
-        if values is None:
-            return _Held.NO
-        fitting = sum(pattern.fullmatch(one) is not None for one in values)
-        if not fitting:
-            return _Held.NO
-        if fitting < len(values):
-            held = _Held.SOME
-    return held

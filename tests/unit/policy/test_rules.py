@@ -133,6 +133,9 @@ def test_a_host_in_doubt() -> None:
         ("Y: abc\r\n", None, None),
         ("X: abc\r\nX: b\r\n", "r?", "d"),
         ("X: ab\r\nX: ac\r\n", "r", "d"),
+        ("X: b,abc\r\n", "r?", "d"),  # a list to one server, one value to another
+        ("X: b;abc\r\n", "r?", "d"),
+        ("X_: abc\r\n", None, None),
     ],
 )
 def test_fields(fields: str, opens: str | None, closes: str | None) -> None:
@@ -142,6 +145,19 @@ def test_fields(fields: str, opens: str | None, closes: str | None) -> None:
     assert decided(exchange, rule("r", headers=wanted)) == opens
     assert decided(exchange, rule("d", DROP, headers=wanted)) == closes
     assert decided(exchange, rule("n", headers=(*wanted, ("z", "*")))) is None
+
+
+def test_a_field_in_disguise() -> None:
+    """_ for - is the same to CGI, WSGI and PHP: enough for a drop, in doubt for what opens."""
+    wanted = (("x-plan", "free"),)
+    for name in ("X_Plan", "x-plan", "X.PLAN"):
+        exchange = asked(fields=f"Host: a\r\n{name}: free\r\n")
+        sure = "r" if name == "x-plan" else "r?"
+        assert decided(exchange, rule("r", headers=wanted)) == sure
+        assert decided(exchange, rule("d", DROP, headers=wanted)) == "d"
+    beside = asked(fields="Host: a\r\nX-Plan: free\r\nX_Plan: gold\r\n")
+    assert decided(beside, rule("r", headers=wanted)) == "r?"
+    assert decided(beside, rule("d", DROP, headers=(("x-plan", "gold"),))) == "d"
 
 
 def test_sources() -> None:
