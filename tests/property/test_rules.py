@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from urllib.parse import unquote
 
 from hypothesis import given, settings
@@ -12,7 +13,10 @@ from shadow_agent.flow.segment import flow_key
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.http.head import RequestHead, parse_request
 from shadow_agent.policy.decision import Policy
-from shadow_agent.policy.rule import SAFE_METHODS, Action, Rule
+from shadow_agent.policy.outgoing import Outgoing
+from shadow_agent.policy.outgoing import Settings as OutgoingSettings
+from shadow_agent.policy.readings import read_target
+from shadow_agent.policy.rule import SAFE_METHODS, Action, Change, Edit, Part, Place, Rule
 from shadow_agent.policy.rules import RuleSet
 from shadow_agent.telemetry.reasons import Refused
 
@@ -60,6 +64,12 @@ def spellings(draw: st.DrawFn) -> bytes:
     return spelt(draw, "/admin/users")
 
 
+@st.composite
+def users(draw: st.DrawFn) -> bytes:
+    """Spellings of ``/users/5``."""
+    return spelt(draw, "/users/5")
+
+
 @settings(max_examples=400)
 @given(spellings(), st.sampled_from(["GET", "POST", "DELETE"]))
 def test_a_drop_is_not_evaded(target: bytes, method: str) -> None:
@@ -99,6 +109,23 @@ def test_a_drop_by_a_field_is_not_evaded(fields: bytes) -> None:
     assert closed.refuse(exchange) is Refused.RULE
     sent = policy(Rule(name="r", action=Action.REPLAY, headers=(("x-plan", "free"),)))
     assert sent.refuse(exchange) in {None, Refused.AMBIGUOUS}
+
+
+@settings(max_examples=400)
+@given(users())
+def test_a_namespace_is_not_evaded(target: bytes) -> None:
+    """However /users/5 is spelt, it goes out with the prefix in every reading, or not at all."""
+    exchange = asked(target, "GET")
+    if exchange is None:
+        return
+    place = Place(Part.SEGMENT, "/users/{id}")
+    namespaces = (Edit(place, Change.PREFIX, "shadow-"),)
+    sent = Outgoing(OutgoingSettings(namespaces=namespaces), "run").dress(exchange, ())
+    if isinstance(sent, Refused):
+        assert sent is Refused.UNEDITABLE
+        return
+    for path in read_target(sent.split(b" ")[1]).paths:
+        assert not re.fullmatch(rb"(?i)/+users/+5/*", path)
 
 
 odd_paths = st.lists(

@@ -114,14 +114,14 @@ class _Run:
         if parts is None:
             return
         segments = list(parts.segments)
+        values = [decoded_segment(raw) for raw in segments]
         places = {
             next(iter(shape.names.values())): name
             for name, shape in self._shapes
-            if shape.fits(parts)
+            if shape.fits(values)
         }
         before = b""
-        for number, raw in enumerate(parts.segments):
-            value = decoded_segment(raw)
+        for number, value in enumerate(values):
             found = None
             if number in places:
                 found = self._take(self._known.at((Part.SEGMENT, places[number]), value))

@@ -6,47 +6,39 @@ the request is refused by name, never sent without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from shadow_agent.policy import edit_json
-from shadow_agent.policy.draft import FRAMING, Draft, Unfit, check_name, check_value
+from shadow_agent.policy.draft import Draft
 from shadow_agent.policy.edit_body import BodyKind, Uneditable, decoded, encoded
+from shadow_agent.policy.edit_doubt import (
+    done_by,
+    fold_parameter,
+    in_cookies,
+    in_list,
+    in_pairs,
+    in_path,
+)
 from shadow_agent.policy.edit_json import Kind, NotPlain, Value
-from shadow_agent.policy.edit_shape import Shape, shape_of
+from shadow_agent.policy.edit_step import Step, step_of
 from shadow_agent.policy.edit_target import (
     Change as PairChange,
 )
 from shadow_agent.policy.edit_target import (
     change_pairs,
-    check_cookie,
     decoded_segment,
     decoded_value,
     encoded_segment,
     encoded_value,
     split,
 )
+from shadow_agent.policy.fields import fold_name
 from shadow_agent.policy.rule import Change, Edit, Part
-
-if TYPE_CHECKING:
-    from shadow_agent.policy.jsonpath import Path
 
 _SET: Final = Change.SET
 _PREFIX: Final = Change.PREFIX
 _REMOVE: Final = Change.REMOVE
-
-
-class Step(NamedTuple):
-    """One edit, checked and in bytes."""
-
-    part: Part
-    name: bytes
-    change: Change
-    value: bytes
-    number: int = 0  # of the segment
-    shape: Shape | None = None
-    path: Path | None = None
-    optional: bool = False  # a namespace: only where the request has the place
 
 
 class Recipe(NamedTuple):
@@ -69,47 +61,9 @@ def recipe(edits: Iterable[Edit], template: str | None = None, *, optional: bool
 
     A namespace's edits (``optional``) name a segment by a template of their own with one variable.
     """
-    steps = tuple(_step(edit, template, optional=optional) for edit in edits)
+    steps = tuple(step_of(edit, template, optional=optional) for edit in edits)
     kinds = {BodyKind(step.part) for step in steps if step.part in {Part.JSON, Part.FORM}}
     return Recipe(steps, frozenset(kinds), optional)
-
-
-def _step(edit: Edit, template: str | None, *, optional: bool) -> Step:
-    part, name, change = edit.place.part, edit.place.name, edit.change
-    try:
-        raw, value = name.encode(), edit.value.encode()
-        check_value(value)
-        if part is Part.COOKIE:
-            check_cookie(value)
-        if part in {Part.HEADER, Part.COOKIE}:
-            check_name(raw)
-    except Unfit as error:
-        raise ValueError(
-            f"{part}:{name} with {edit.value!r} would be no {error}; leave out controls"
-        ) from error
-    if change is _PREFIX and not value:
-        raise ValueError(f"{part}:{name}: an empty prefix; give its value")
-    if part is Part.HEADER:
-        if raw.lower() in FRAMING:
-            raise ValueError(f"{name} says where a request ends; it cannot be edited")
-        return Step(part, raw, change, value, optional=optional)
-    if part is Part.JSON:
-        from shadow_agent.policy.jsonpath import Path  # noqa: PLC0415 - a parser that few need
-
-        path = Path(name)
-        if change is _REMOVE and not path.singular:
-            raise ValueError(f"{part}:{name} may be many places; remove one by its name: $.a.b")
-        return Step(part, raw, change, value, path=path, optional=optional)
-    if part is not Part.SEGMENT:
-        return Step(part, raw, change, value, optional=optional)
-    shape = shape_of(name if optional else template or "")
-    if optional and len(shape.names) == 1:
-        return Step(
-            part, raw, change, value, next(iter(shape.names.values())), shape, optional=True
-        )
-    if optional or name not in shape.names:
-        raise ValueError(f"{part}:{name} names no {{variable}} of a path; write /orders/{{id}}")
-    return Step(part, raw, change, value, shape.names[name], shape)
 
 
 def apply(made: Recipe, draft: Draft, kind: BodyKind, most: int) -> None:
@@ -127,7 +81,7 @@ def apply(made: Recipe, draft: Draft, kind: BodyKind, most: int) -> None:
                 text = _json(step, text)
         elif step.part is Part.FORM:
             if text and kind is BodyKind.FORM:
-                text = change_pairs(text, b"&", _pair_change(step))
+                text = _form(step, text)
         else:
             _HEAD[step.part](step, draft)
     if text is not None and text != before:
@@ -135,15 +89,22 @@ def apply(made: Recipe, draft: Draft, kind: BodyKind, most: int) -> None:
 
 
 def _header(step: Step, draft: Draft) -> None:
-    low = step.name.lower()
-    if step.change is _REMOVE:
-        draft.drop(low)
-    elif step.change is _SET:
-        draft.put(step.name, step.value)
-    else:
+    """Also of fields that servers take for it, such as X_User for X-User."""
+    low, folded = step.name.lower(), fold_name(step.name)
+    if step.change is _PREFIX:
         for field in draft.fields:
-            if field.name == low and not field.value.startswith(step.value):
-                field.set(step.value + field.value)
+            if fold_name(field.name) == folded:
+                if not field.value.startswith(step.value):
+                    field.set(step.value + field.value)
+                if not in_list(field.value, done_by(_PREFIX, step.value)):
+                    raise Uneditable("a list")
+        return
+    if step.change is _SET:
+        draft.put(step.name, step.value)
+    kept = low if step.change is _SET else None
+    draft.fields = [
+        one for one in draft.fields if one.name == kept or fold_name(one.name) != folded
+    ]
 
 
 def _cookie(step: Step, draft: Draft) -> None:
@@ -175,11 +136,31 @@ def _cookie(step: Step, draft: Draft) -> None:
             draft.put(b"Cookie", pair)
         else:
             first.set(first.value + b"; " + pair if first.value else pair)
+    done = done_by(step.change, step.value)
+    for field in draft.fields:
+        if field.name == b"cookie" and b"," in field.value:
+            _sure(in_cookies(field.value, lambda name: name.strip(b" \t") == step.name, done))
+
+
+def _sure(done: bool) -> None:
+    """Raises Uneditable for what is not done however it is read."""
+    if not done:
+        raise Uneditable("read in two ways")
+
+
+def _same_parameter(step: Step) -> Callable[[bytes], bool]:
+    """A namespace is for whatever a server may take for the parameter."""
+    if step.optional:
+        wanted = fold_parameter(step.name)
+        return lambda name: fold_parameter(name) == wanted
+    return lambda name: decoded_value(name) == step.name
 
 
 def _pair_change(step: Step) -> PairChange:
+    same = _same_parameter(step)
+
     def change(name: bytes, raw: bytes) -> bytes | None:
-        if decoded_value(name) != step.name:
+        if not same(name):
             return raw
         if step.change is _REMOVE:
             return None
@@ -197,31 +178,48 @@ def _query(step: Step, draft: Draft) -> None:
     if parts is None:
         return
     query = parts.query or b""
-    made: bytes | None = change_pairs(query, b"&", _pair_change(step))
+    made = change_pairs(query, b"&", _pair_change(step))
     if step.change is _SET and not any(
         decoded_value(pair.partition(b"=")[0]) == step.name for pair in query.split(b"&")
     ):
         pair = encoded_value(step.name) + b"=" + encoded_value(step.value)
         made = query + b"&" + pair if query else pair
-    if made == query:
-        return
-    draft.set_target(parts._replace(query=made or None).join())
+    if made != query:
+        draft.set_target(parts._replace(query=made or None).join())
+    if b";" in made or parts.after:
+        # who knows no fragment reads on behind the #
+        _sure(_pairs_done(step, made + parts.after))
+
+
+def _form(step: Step, text: bytes) -> bytes:
+    made = change_pairs(text, b"&", _pair_change(step))
+    if b";" in made:
+        _sure(_pairs_done(step, made))
+    return made
+
+
+def _pairs_done(step: Step, text: bytes) -> bool:
+    return in_pairs(text, _same_parameter(step), done_by(step.change, step.value))
 
 
 def _segment(step: Step, draft: Draft) -> None:
     parts, shape = split(draft.target), step.shape
-    if parts is None or shape is None or not shape.fits(parts):
-        if step.optional:
-            return
+    if shape is None:
+        raise TypeError("a segment's step without its shape")
+    segments = [] if parts is None else list(parts.segments)
+    if parts is not None and shape.fits([*map(decoded_segment, segments)], lax=step.optional):
+        if step.change is _REMOVE:
+            del segments[step.number]
+        elif step.change is _SET:
+            segments[step.number] = encoded_segment(step.value)
+        elif not decoded_segment(segments[step.number]).startswith(step.value):
+            segments[step.number] = encoded_segment(step.value) + segments[step.number]
+        draft.set_target(parts._replace(segments=tuple(segments)).join())
+    elif not step.optional:
         raise Uneditable("path")  # the rule read it in another way than it is written
-    segments = list(parts.segments)
-    if step.change is _REMOVE:
-        del segments[step.number]
-    elif step.change is _SET:
-        segments[step.number] = encoded_segment(step.value)
-    elif not decoded_segment(segments[step.number]).startswith(step.value):
-        segments[step.number] = encoded_segment(step.value) + segments[step.number]
-    draft.set_target(parts._replace(segments=tuple(segments)).join())
+    if step.change is not _REMOVE:
+        done = done_by(step.change, step.value)
+        _sure(in_path(draft.target, shape, step.number, done))
 
 
 _HEAD: Final = {

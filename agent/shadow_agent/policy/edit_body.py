@@ -31,7 +31,7 @@ class Uneditable(Exception):
 
 
 def kind_of(head: RequestHead) -> BodyKind:
-    """By its Content-Type."""
+    """By its Content-Type; of several, the one that says it can be edited."""
     for name, value in head.headers:
         if name.lower() == b"content-type":
             kind = value.partition(b";")[0].strip().lower()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
-from shadow_agent.policy.edit_target import Parts, decoded_segment
+from shadow_agent.policy.readings import fold
+
+_Segment = TypeVar("_Segment", bytes, bytes | None)
 
 
 class Shape(NamedTuple):
@@ -14,15 +17,27 @@ class Shape(NamedTuple):
     names: dict[str, int]
     rest: bool  # more segments may follow
 
-    def fits(self, parts: Parts) -> bool:
-        """Whether the path has this shape."""
-        given, mine = parts.segments, self.segments
+    def fits(self, given: Sequence[bytes], *, lax: bool = False) -> bool:
+        """Whether a path of these decoded segments has this shape.
+
+        ``lax``: case and a slash at the end aside, as some servers see it.
+        """
+        mine: Sequence[bytes | None] = self.segments
+        if lax:
+            given, mine = _without_end(given), _without_end(mine)
         if len(given) != len(mine) and not (self.rest and len(given) > len(mine)):
             return False
         return all(
-            (decoded_segment(one) == wanted) if wanted is not None else one != b""
+            one != b"" if wanted is None else one == wanted or (lax and fold(one) == fold(wanted))
             for one, wanted in zip(given, mine, strict=False)
         )
+
+
+def _without_end(segments: Sequence[_Segment]) -> Sequence[_Segment]:
+    last = len(segments)
+    while last > 1 and segments[last - 1] == b"":
+        last -= 1
+    return segments[:last]
 
 
 def shape_of(template: str) -> Shape:

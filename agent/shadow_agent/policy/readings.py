@@ -28,7 +28,7 @@ _cut_parameters: Final = re.compile(rb";[^/]*").sub
 _merge_slashes: Final = re.compile(rb"/{2,}").sub
 _find_end: Final = re.compile(rb"[?#\x00]").search
 # Stands for a / that was decoded inside a segment. No template has one.
-_INNER_SLASH: Final = b"\x00"
+INNER_SLASH: Final = b"\x00"
 
 
 class Target(NamedTuple):
@@ -123,4 +123,4 @@ def _resolve_dots(path: bytes) -> bytes:
 def _decode_segments(path: bytes) -> bytes:
     if b"%" not in path:
         return path
-    return b"/".join(unquote_to_bytes(one).replace(b"/", _INNER_SLASH) for one in path.split(b"/"))
+    return b"/".join(unquote_to_bytes(one).replace(b"/", INNER_SLASH) for one in path.split(b"/"))

@@ -148,6 +148,81 @@ def test_namespaces_are_where_they_are() -> None:
     assert recipe([body]).wants(BodyKind.OTHER)
 
 
+NAMESPACES = [
+    edit("segment", "/users/{id}", "prefix", "p"),
+    edit("query", "id", "prefix", "p"),
+    edit("cookie", "sid", "prefix", "p"),
+    edit("header", "X-User", "prefix", "p"),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new"),
+    [
+        (0, b"/users/5", b"/users/p5"),
+        (0, b"/%75sers/5", b"/%75sers/p5"),
+        (0, b"/Users/5/", b"/Users/p5/"),  # the same to servers that ignore case, or a slash
+        (0, b"/users/5;v=1", b"/users/p5;v=1"),
+        (0, b"/x/../users/5", None),
+        (0, b"//users/5", None),
+        (0, b"/users/5/../6", None),
+        (0, b"/users/p5/../6", None),
+        (0, b"/y/../orders/5", b"/y/../orders/5"),
+        (0, b"/" + b"%25" * 900, None),
+        (1, b"/?%69d=1&ID=2&id[]=3&user[id]=4", b"/?%69d=p1&ID=p2&id[]=p3&user[id]=4"),
+        (1, b"/?id=1;id=2", None),
+        (1, b"/?a=1;id=2", None),
+        (1, b"/?id=1;b=2", b"/?id=p1;b=2"),
+        (1, b"/?a=1#&id=2", None),
+        (2, b"a=1; sid=2; sid=3", b"a=1; sid=p2; sid=p3"),
+        (2, b"a=1, sid=2", None),
+        (2, b"a=1, b; sid=2", b"a=1, b; sid=p2"),
+        (3, b"X-User: 7\r\nX_User: 8", b"X-User: p7\r\nX_User: p8"),
+        (3, b"X-User: 7, 8", None),
+    ],
+)
+def test_namespaces_in_doubt(number: int, old: bytes, new: bytes | None) -> None:
+    """However a server may read it: with the prefix, or not sent."""
+    if number < 2:
+        raw = b"GET " + old + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    else:
+        raw = b"GET / HTTP/1.1\r\n" + (b"Cookie: " if number == 2 else b"") + old + b"\r\n\r\n"
+    if new is None:
+        with pytest.raises(Uneditable):
+            edited(NAMESPACES[number], raw, optional=True)
+    else:
+        assert edited(NAMESPACES[number], raw, optional=True).head(1 << 16) == raw.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("one", "raw", "body"),
+    [
+        (edit("form", "id", "prefix", "p"), FORM, b"a=1;id=7"),
+        (edit("form", "id", "remove"), FORM, b"a=1;id=7"),
+        (edit("json", "$.id", "prefix", "p"), JSON, b'{"id":"p1","id":"2"}'),
+        (edit("json", "$.id", "prefix", "p"), JSON, b'{"id":"p1","\\u0069d":"2"}'),
+        (edit("json", "$.id", "prefix", "p"),
+         JSON.replace(b"Content-Type", b"Content-Type: text/plain\r\nContent-Type"), b"id=1"),
+        (edit("query", "id", "set", "9"), RAW.replace(b"x=%31", b"x=1;id=3"), None),
+        (edit("query", "id", "remove"), RAW.replace(b"x=%31", b"x=1;id=3"), None),
+        (edit("segment", "id", "set", "9"), RAW.replace(b"7/cart", b"7/cart/../../8/cart"), None),
+    ],
+)  # fmt: skip
+def test_values_given_twice(one: Edit, raw: bytes, body: bytes | None) -> None:
+    """Where another value may be the one that counts, the edit cannot be done."""
+    with pytest.raises(Uneditable):
+        edited(one, raw, body, template="/users/{id}/**")
+
+
+def test_fields_that_servers_take_for_it() -> None:
+    """X_User is X-User to gateways: set and removed with it."""
+    raw = RAW.replace(b"x-user: 8", b"X_User: 8")
+    gone = edited(edit("header", "X-User", "remove"), raw).head(1 << 16)
+    assert gone == RAW.replace(b"X-User: 7\r\nx-user: 8\r\n", b"")
+    put = edited(edit("header", "X-User", "set", "9"), raw).head(1 << 16)
+    assert put == RAW.replace(b"X-User: 7\r\nx-user: 8\r\n", b"X-User: 9\r\n")
+
+
 @pytest.mark.parametrize(
     ("one", "template"),
     [
