@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from shadow_agent.config import parse
 from shadow_agent.config.key import Key, RowError, Rows
 from shadow_agent.config.keys import KEYS, ROWS, SECTIONS, convert, find
-from shadow_agent.config.position import Position
+from shadow_agent.config.position import Position, why_unparsed
 from shadow_agent.errors import UsageError
 
 _MAX_BYTES: Final = 1 << 20
@@ -29,6 +29,8 @@ class Settings(NamedTuple):
 
     values: Mapping[str, Any]
     sections: Mapping[str, Mapping[str, Any]]
+    # of those that a file gives: by field, or SECTION.FIELD
+    where: Mapping[str, Position]
 
     def over(self, other: Settings) -> Settings:
         """These settings, and the other's where these say nothing; rows are not mixed."""
@@ -39,7 +41,13 @@ class Settings(NamedTuple):
                 name: {**other.sections.get(name, {}), **self.sections.get(name, {})}
                 for name in names
             },
+            {name: at for name, at in other.where.items() if not self._has(name)}
+            | dict(self.where),
         )
+
+    def _has(self, name: str) -> bool:
+        section, dot, field = name.rpartition(".")
+        return field in (self.sections.get(section, {}) if dot else self.values)
 
 
 class File(NamedTuple):
@@ -49,7 +57,7 @@ class File(NamedTuple):
     targets: Mapping[str, Settings]
 
 
-NOTHING: Final = Settings({}, {})
+NOTHING: Final = Settings({}, {}, {})
 
 
 def read(path: Path | None) -> File:
@@ -61,25 +69,38 @@ def read(path: Path | None) -> File:
     try:
         with path.open("rb") as source:
             data = source.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise UsageError(f"--config {path}: above {_MAX_BYTES} bytes", "is it the right file?")
-        tree = tomllib.loads(data.decode())
     except OSError as error:
         raise UsageError(
             f"--config {path}: {error.strerror}", "name a file that can be read"
         ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8", "save it as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    if len(data) > _MAX_BYTES:
+        raise UsageError(f"--config {path}: above {_MAX_BYTES} bytes", "is it the right file?")
+    text = _decoded(path, data)
+    try:
+        tree = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        line, reason = why_unparsed(text, error)
         raise UsageError(
-            f"{path}: not TOML: {error}", 'a line is KEY = "text" or a number'
+            f"{path}:{line}: not TOML: {reason}", 'a line is KEY = "text" or a number'
         ) from error
-    position = Position(path, data.decode())
+    position = Position(path, text)
     targets = {}
     if isinstance(tree.get("target"), dict):
         for name, table in tree.pop("target").items():
             targets[name] = _target(name, table, position / "target" / name)
     return File(_settings(tree, position, KEYS), targets)
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")  # Windows' editors begin a file with a mark
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}:{line}: not UTF-8", "save it as UTF-8") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UsageError(f"{path}:{line}: a NUL byte in it", "save it as text, in UTF-8")
+    return text
 
 
 def lasting(path: Path | None) -> Path | None:
@@ -109,20 +130,25 @@ def _target(name: str, table: object, where: Position) -> Settings:
 
 
 def _settings(table: Mapping[str, object], where: Position, keys: Mapping[str, Key]) -> Settings:
-    values = {}
-    sections = {}
+    values: dict[str, Any] = {}
+    sections: dict[str, Mapping[str, Any]] = {}
+    places: dict[str, Position] = {}
     for written, value in table.items():
         here = where / written
         if written in SECTIONS:
             section = SECTIONS[written]
             inside = _table(value, here, f"[{written}]")
             sections[section.field] = _values(inside, here, section.keys)
+            for name in inside:
+                field = find(section.keys, name, here).field
+                places[f"{section.field}.{field}"] = here / name
         elif written in ROWS:
             rows = ROWS[written]
             values[rows.field] = _rows(rows, value, here, f"[[{written}]]")
         else:
             values.update(_values({written: value}, where, keys))
-    return Settings(values, sections)
+            places[find(keys, written, where).field] = here
+    return Settings(values, sections, places)
 
 
 def _rows(rows: Rows, value: object, where: Position, header: str) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The keys of ``--isolate``: an address of our own, and what fits together."""
+"""The keys of ``--isolate``: an address of our own, and the way out."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from ipaddress import (
     ip_address,
     ip_interface,
 )
-from typing import TYPE_CHECKING
 
 from shadow_agent.config import parse
-from shadow_agent.errors import UsageError
-
-if TYPE_CHECKING:
-    from shadow_agent.config.model import Config
 
 
 def own_address(value: object) -> IPv4Interface | IPv6Interface:
@@ -42,23 +37,3 @@ def gateway(value: object) -> IPv4Address | IPv6Address:
         return ip_address(parse.text(value))
     except ValueError as error:
         raise ValueError(f"{value!r} is no address; write it as in 10.0.0.1") from error
-
-
-def check(config: Config) -> None:
-    """What no value shows by itself. Raises UsageError."""
-    own, router = config.isolate_address, config.isolate_gateway
-    if not config.isolate:
-        if own is not None or router is not None:
-            flag = "--isolate-address" if own is not None else "--isolate-gateway"
-            raise UsageError(f"{flag}: without --isolate it means nothing", "add --isolate")
-        return
-    if own is None:
-        raise UsageError(
-            "--isolate: the namespace has no address",
-            "give a free one of the shadow's subnet, as in --isolate-address 10.0.0.77/24",
-        )
-    if router is not None and router not in own.network:
-        raise UsageError(
-            f"--isolate-gateway {router}: is not in {own.network}",
-            "give the router of that subnet, or correct --isolate-address",
-        )

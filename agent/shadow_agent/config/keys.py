@@ -23,6 +23,10 @@ from shadow_agent.config.rules import RULES
 from shadow_agent.config.values import endpoint
 from shadow_agent.errors import UsageError
 
+# Characters of a reason that are shown.
+_LONGEST: Final = 1200
+_HALF: Final = _LONGEST // 2
+
 
 def _endpoint(value: tuple[str, int] | None) -> str | None:
     return None if value is None else endpoint(*value)
@@ -110,5 +114,12 @@ def convert(key: Key, value: object, where: object) -> Any:
     """The value as its field holds it. Raises UsageError with ``where`` in front of the reason."""
     try:
         return key.convert(value)
+    except RecursionError as error:
+        raise UsageError(f"{where}: nested too deep", "write what it takes") from error
     except ValueError as error:
-        raise UsageError(f"{where}: {error}") from error
+        raise UsageError(f"{where}: {shortened(str(error))}") from error
+
+
+def shortened(reason: str) -> str:
+    """A reason that fits into a line, whatever the value in it; the fix is at its end."""
+    return reason if len(reason) <= _LONGEST else f"{reason[:_HALF]} … {reason[-_HALF:]}"

@@ -6,21 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from shadow_agent.config import file, isolation, parse
+from shadow_agent.config import file, parse, together
 from shadow_agent.config.file import NOTHING, File, Settings
 from shadow_agent.config.keys import KEYS, SECTIONS, convert, find
 from shadow_agent.config.model import Config
-from shadow_agent.config.values import ShadowUrl, endpoint
+from shadow_agent.config.values import ShadowUrl
 from shadow_agent.errors import UsageError
-from shadow_agent.policy.identity import check_apart
 
 _REQUIRED: Final = {"interfaces": "iface", "ports": "port", "shadow": "shadow"}
 _REQUIRED_OF_CAPTURES: Final = {"shadow": "shadow"}
 
-_NO_SHADOW: Final = Settings({"shadow": ShadowUrl("shadow.invalid", 80)}, {})
-
-# sun_path of unix(7) holds 108 bytes with the NUL.
-_MAX_SOCKET_PATH: Final = 107
+_NO_SHADOW: Final = Settings({"shadow": ShadowUrl("shadow.invalid", 80)}, {}, {})
 
 
 def load(
@@ -53,7 +49,7 @@ def load(
         one.field: one.make(**settings.sections.get(one.field, {})) for one in SECTIONS.values()
     }
     config = Config(**values, **sections)
-    _check_together(config)
+    together.check(config, settings.where)
     return config
 
 
@@ -69,7 +65,7 @@ def merge(flags: Mapping[str, object], path: Path | None = None) -> tuple[Settin
     found = file.read(path)
     name = given.get("target", found.settings.values.get("target"))
     table = found.targets.get(str(name), NOTHING)
-    return Settings(given, {}).over(table).over(found.settings), found
+    return Settings(given, {}, {}).over(table).over(found.settings), found
 
 
 def _incomplete(missing: list[str], path: Path | None, found: File) -> UsageError:
@@ -81,38 +77,3 @@ def _incomplete(missing: list[str], path: Path | None, found: File) -> UsageErro
     else:
         fix = f"or write {', '.join(missing)} into {where}"
     return UsageError(f"missing {names}", f"give it on the command line, {fix}")
-
-
-def _check_together(config: Config) -> None:
-    """What no value shows by itself. Raises UsageError."""
-    if config.shadow_interface in config.interfaces and not config.allow_same_interface:
-        raise UsageError(
-            f"--shadow-iface {config.shadow_interface}: is the tapped interface",
-            "give the shadow an interface of its own, or say --allow-same-interface",
-        )
-    isolation.check(config)
-    if config.guard is not None and config.guard_key is None:
-        raise UsageError(
-            f"--guard {endpoint(*config.guard)} needs --guard-key FILE",
-            "copy the key that the guard was started with",
-        )
-    socket = config.runtime_dir / f"{config.target}.sock"
-    if len(str(socket).encode()) + 1 > _MAX_SOCKET_PATH:  # a dot in front while it is made
-        raise UsageError(
-            f"{socket}: too long for a socket, which may have {_MAX_SOCKET_PATH} bytes",
-            "give a shorter --target or --runtime-dir",
-        )
-    if config.limits.max_held_bytes_per_flow > config.limits.max_held_bytes:
-        raise UsageError(
-            "limits: max-held-bytes-per-flow is above max-held-bytes", "raise the latter"
-        )
-    try:
-        check_apart(config.identity.marks)
-    except ValueError as error:
-        raise UsageError(f"identity: {error}") from error
-    if config.budget.burst is not None and config.budget.requests_per_s is None:
-        raise UsageError("budget: burst says nothing by itself", "give requests-per-s too")
-    if config.budget.bytes_burst is not None and config.budget.bytes_per_s is None:
-        raise UsageError("budget: bytes-burst says nothing by itself", "give bytes-per-s too")
-    if config.breaker.pause_s > config.breaker.longest_pause_s:
-        raise UsageError("breaker: pause-s is above longest-pause-s", "raise the latter")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_find_place: Final = re.compile(r" \(at line ([0-9]+), column ([0-9]+)\)$").search
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def line_of(text: str, keys: tuple[str | int, ...]) -> int | None:
     tomllib says nothing of lines. What a file's first lines alone parse to does: the key is not in
     them, and with one statement more it is.
     """
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     if not keys or not _holds(text, keys):
         return None
     without, holding = 0, len(lines)  # what the first lines, this many, do
@@ -59,6 +62,32 @@ def line_of(text: str, keys: tuple[str | int, ...]) -> int | None:
             holding = end
         else:
             without = end
+
+
+def why_unparsed(text: str, error: ValueError | RecursionError) -> tuple[int, str]:
+    """On which line a text stops being TOML, from 1, and why, of what tomllib raised."""
+    if isinstance(error, tomllib.TOMLDecodeError):
+        found = _find_place(str(error))
+        if found is None:  # at the end
+            return max(1, len(text.rstrip().split("\n"))), str(error)
+        return int(found[1]), f"{str(error)[: found.start()]} (column {found[2]})"
+    lines = _lines(text)
+    without, holding = 0, len(lines)
+    while holding - without > 1:
+        middle = (without + holding) // 2
+        try:
+            _parse("".join(lines[:middle]))
+        except type(error):
+            holding = middle
+        else:
+            without = middle
+    deep = isinstance(error, RecursionError)
+    return holding, "nested too deep" if deep else "a number of thousands of digits"
+
+
+def _lines(text: str) -> list[str]:
+    """As editors count them: by LF alone."""
+    return [f"{line}\n" for line in text.split("\n")]
 
 
 def _holds(text: str, keys: tuple[str | int, ...]) -> bool | None:

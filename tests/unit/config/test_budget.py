@@ -67,15 +67,18 @@ def test_bytes(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("[budget]\nbytes-per-s = 0", "bytes-per-s"),
-        ("[budget]\nbytes-burst = 9", "bytes-burst says nothing by itself"),
+        ("[budget]\nbytes-burst = 9", "2: budget.bytes-burst: says nothing by itself"),
         ("[budget]\nrequests-per-s = 0\n", "c.toml:2: budget.requests-per-s: 0 is out of range"),
         ("[budget]\nrequests-per-s = 1e7\n", "above 0, at most 1e6"),
-        ("[budget]\nburst = 3\n", "burst says nothing by itself; give requests-per-s"),
+        ("[budget]\nburst = 3\n", "2: budget.burst: says nothing by itself; give requests-per-s"),
         ("[budget]\ncost = -1\n", "give 0 to 1e9"),
         ("[budget]\nconcurent = 1\n", "did you mean concurrent?"),
         ("[breaker]\nshare = 0\n", "0 would open it for nothing"),
         ("[breaker]\nprobes = 0\n", "give 1 to 1000"),
-        ("[breaker]\npause-s = 20\n", "pause-s is above longest-pause-s; raise the latter"),
+        (
+            "[breaker]\npause-s = 20\n",
+            "2: breaker.pause-s: pause-s is above longest-pause-s; raise the latter",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, words: str) -> None:

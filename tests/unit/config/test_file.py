@@ -84,8 +84,15 @@ def test_a_target_may_be_named_without_tables(tmp_path: Path) -> None:
         ("[target.web]\ntarget = 'x'", "{}:2: target.web: unknown key target"),
         ("[target.web]\nworkers = 0", "{}:2: target.web.workers: 0 is out of range; give 1 to 16"),
         ("target = 7", "{}:1: target: 7 is not a printable"),
-        ("iface eth0", "{}: not TOML: "),
-        ("a = 1\na = 2", "{}: not TOML: "),
+        ("iface eth0", "{}:1: not TOML: "),
+        ("a = 1\na = 2", "{}:2: not TOML: "),
+        ("[budget]\n[gate]\n[budget]\n", "{}:3: not TOML: Cannot declare"),
+        ('# x\nuser = """a\nb\n', "{}:3: not TOML: Unterminated string"),
+        ("# x\nport = " + "[" * 5000 + "]" * 5000, "{}:2: not TOML: nested too deep; a line"),
+        ("port = {" + "a." * 3000 + "a = 1}", "{}:1: port: nested too deep"),
+        ("port = " + "1" * 5000, "{}:1: not TOML: a number of thousands of digits"),
+        ("# \u2028 \x85 \x0b\nprt = 1".replace("\x0b", ""), "{}:2: unknown key prt"),
+        ("json = 1\n# \0", "{}:2: a NUL byte in it; save it as text"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, line: str) -> None:
@@ -115,3 +122,23 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.toml", tmp_path, binary, Path("/dev/zero")):
         with pytest.raises(UsageError, match=str(path)):
             file.read(path)
+    binary.write_bytes(b"json = true\n# \xe9\n")
+    with pytest.raises(UsageError, match=r":2: not UTF-8; save it as UTF-8$"):
+        file.read(binary)
+
+
+def test_a_file_from_windows(tmp_path: Path) -> None:
+    """Its mark at the begin and its line ends make no difference."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbfworkers = 2\r\n[limits]\r\ndrain-s = 2\r\n")
+    assert file.read(path).settings.values == {"workers": 2}
+    path.write_bytes(b"\xef\xbb\xbfworkers = 2\r\nprt = 1\r\n")
+    with pytest.raises(UsageError, match=r":2: unknown key prt"):
+        file.read(path)
+
+
+def test_a_long_value_is_shown_in_part(tmp_path: Path) -> None:
+    """An error is a line, not the file."""
+    with pytest.raises(UsageError, match=r"without quotes$") as caught:
+        file.read(write(tmp_path, f"port = '{'8' * 100_000}'"))
+    assert len(str(caught.value)) < 2000

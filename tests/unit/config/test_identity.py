@@ -102,11 +102,11 @@ def test_cautions(tmp_path: Path) -> None:
         ('[identity]\nidempotency-prefix = "a\\"b"', "2: identity.idempotency-prefix"),
         (
             '[identity]\nmarker = "X-A: 1"\nrequest-id = "x-a"',
-            "identity: two marks in one field, x-a",
+            "2: identity.marker: two marks in one field, x-a",
         ),
         (
             '[identity]\nrequest-id = "Forwarded"\nforwarded = "forwarded"',
-            "identity: two marks in one field",
+            "2: identity.request-id: two marks in one field, Forwarded",
         ),
         ('[identity]\nforwarded = "via"', "2: identity.forwarded"),
         ("[identity]\nmax-body-bytes = 99999999", "2: identity.max-body-bytes"),

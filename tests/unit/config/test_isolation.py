@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shadow_agent.config import isolation, load
-from shadow_agent.errors import UsageError
 
 BASE = {"iface": ["eth0"], "port": [80], "shadow": "http://10.0.0.9:80"}
 
@@ -47,21 +45,3 @@ def test_what_fits_together() -> None:
         {**BASE, "isolate": True, "isolate_address": "10.0.0.77/24", "isolate_gateway": "10.0.0.1"}
     )
     assert (str(found.isolate_address), str(found.isolate_gateway)) == ("10.0.0.77/24", "10.0.0.1")
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        ({"isolate": True}, "--isolate: the namespace has no address"),
-        ({"isolate_address": "10.0.0.77/24"}, "--isolate-address: without --isolate"),
-        ({"isolate_gateway": "10.0.0.1"}, "--isolate-gateway: without --isolate"),
-        (
-            {"isolate": True, "isolate_address": "10.0.0.7/24", "isolate_gateway": "10.0.1.1"},
-            "--isolate-gateway 10.0.1.1: is not in 10.0.0.0/24",
-        ),
-    ],
-)
-def test_what_does_not(flags: dict[str, Any], said: str) -> None:
-    """Each is a usage error that names its flag."""
-    with pytest.raises(UsageError, match=said):
-        load({**BASE, **flags})

@@ -59,6 +59,13 @@ def test_who_wins(tmp_path: Path) -> None:
     assert (config.ports, config.sample, config.workers) == ((2,), 0.3, 2)
     assert (config.limits.max_queue, config.limits.max_flows) == (2, 1)
     assert config.limits.max_head_bytes == 65536
+    settings, _ = merge({"target": "web", "sample": 0.3}, path)
+    at = settings.where
+    assert str(at["ports"]).endswith(":11: target.web.port")
+    assert str(at["workers"]).endswith(":6: workers")
+    assert str(at["limits.max_queue"]).endswith(":14: target.web.limits.max_queue")
+    assert str(at["limits.max_flows"]).endswith(":9: limits.max_flows")
+    assert "sample" not in at  # a flag
     assert load({"target": "new"}, path).ports == (1,)
     assert load({}, path).target == "eth0-1"
 
@@ -79,28 +86,6 @@ def test_a_bad_flag_is_named() -> None:
     """By the name it has on the command line."""
     with pytest.raises(UsageError, match=r"^--shadow-iface: 'a/b' cannot be an interface"):
         load({**FLAGS, "shadow_iface": "a/b"})
-
-
-def test_the_shadow_by_the_tapped_interface_is_refused() -> None:
-    """Unless asked for by name."""
-    with pytest.raises(UsageError, match=r"--shadow-iface eth0: is the tapped.*--allow-same"):
-        load({**FLAGS, "shadow_iface": "eth0"})
-    allowed = load({**FLAGS, "shadow_iface": "eth0", "allow_same_interface": True})
-    assert allowed.shadow_interface == "eth0"
-
-
-def test_a_socket_path_has_an_end() -> None:
-    """unix(7) has 107 bytes for it."""
-    with pytest.raises(UsageError, match="too long for a socket"):
-        load({**FLAGS, "runtime_dir": "/" + "x" * 100})
-
-
-def test_limits_that_contradict_each_other(tmp_path: Path) -> None:
-    """One flow may not hold more than all of them."""
-    path = tmp_path / "own.toml"
-    path.write_text("[limits]\nmax_held_bytes = 10\n")
-    with pytest.raises(UsageError, match=r"max-held-bytes-per-flow is above"):
-        load(FLAGS, path)
 
 
 def test_merging_needs_nothing() -> None:

@@ -1,10 +1,11 @@
 """Lines of a TOML file."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from shadow_agent.config.position import Position, line_of
+from shadow_agent.config.position import Position, line_of, why_unparsed
 
 TEXT = '''# a comment
 iface = "eth0"
@@ -63,6 +64,18 @@ def test_as_text() -> None:
     assert str(position / "rule" / 1 / "path") == "a.toml:18: rule 2.path"
     assert str(position.of("iface")) == "a.toml:2"
     assert str((position / "limits").of("drain-s")) == "a.toml:9: limits"
+
+
+def test_why_unparsed() -> None:
+    """The line that tomllib names, else the first with which it fails."""
+    for text, line in (
+        ("a = 1\nb = \n", 2),
+        ("a = 1\nb = [\n", 2),
+        (f"\n\na = {'[' * 3000}\n#", 3),
+    ):
+        with pytest.raises((ValueError, RecursionError)) as caught:
+            tomllib.loads(text)
+        assert why_unparsed(text, caught.value)[0] == line
 
 
 def test_a_long_file_takes_few_readings() -> None:
