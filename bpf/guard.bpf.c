@@ -131,7 +131,7 @@ static __always_inline struct guard_stub *stub_for(const struct guard_stub_key *
 	__u64 *until = bpf_map_lookup_elem(&lease, &zero);
 	struct guard_stub *stub = bpf_map_lookup_elem(&stubs, where);
 
-	if (!stub || !until || bpf_ktime_get_ns() > *until)
+	if (!stub || !stub->port || !until || bpf_ktime_get_ns() > *until)
 		return 0;
 	return stub;
 }

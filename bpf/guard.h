@@ -25,7 +25,7 @@ struct guard_stub_key {
 };
 
 struct guard_stub {
-	__u32 port; /* where the stub server listens on loopback */
+	__u32 port; /* where the stub server listens on loopback; 0: nowhere, refused */
 };
 
 enum guard_hook {

@@ -210,6 +210,27 @@ def test_ipv6_stubs(cgroup: Cgroup, programs: GuardPrograms) -> None:
         assert said == [f"('::1', {local})"]
 
 
+def test_a_stub_that_nobody_can_answer(cgroup: Cgroup, programs: GuardPrograms) -> None:
+    """Refused, also where the allow-list would let it through."""
+    programs.stub(ip_address("fd00:9::9").packed, 443, 0)
+    programs.allow(ip_network("fd00::/8"))
+    programs.answer_until(1 << 63)
+    assert _inside(cgroup, "connect(('fd00:9::9', 443))") == ["EPERM"]
+    assert programs.counts()[1:3] == (0, 1)
+
+
+def test_a_cgroup_that_is_gone(cgroup: Cgroup) -> None:
+    """Nothing hangs on it, and nothing fails."""
+    inner = Cgroup.prepare(cgroup.path / "inner")
+    programs = GuardPrograms()
+    programs.attach(inner.fd)
+    inner.path.rmdir()
+    assert programs.attached(inner.fd) == []
+    programs.detach(inner.fd)
+    programs.close()
+    inner.close()
+
+
 def test_a_full_ring_is_counted(cgroup: Cgroup, programs: GuardPrograms) -> None:
     """And refusing goes on."""
     attempt = "[send(('127.0.0.1', 9)) for _ in range(1)]"

@@ -36,7 +36,12 @@ BROKERS: Final = (
     Path("/run/podman/podman.sock"),
     Path("/run/crio/crio.sock"),
 )
+# Sockets of a user's own: D-Bus, systemd, Docker, Podman, dirmngr start programs and ask the
+# network for whoever runs as that user.
+_RUNTIME: Final = Path("/run/user")
 _CLONE_NEWNS: Final = 0x00020000
+_MS_NOSUID: Final = 2
+_MS_NODEV: Final = 4
 _MS_BIND: Final = 0x1000
 _MS_PRIVATE: Final = 1 << 18
 _MS_REC: Final = 0x4000
@@ -72,13 +77,18 @@ def domain_of(fd: int) -> int | None:
         return int(found.family)
 
 
-def brokers(candidates: Sequence[Path] = BROKERS) -> tuple[Path, ...]:
-    """Those that are there, each once."""
+def brokers(
+    user: pwd.struct_passwd, candidates: Sequence[Path] = BROKERS, folders: Path = _RUNTIME
+) -> tuple[Path, ...]:
+    """Those that are there, each once; also the user's folder of them."""
     found: dict[Path, Path] = {}
     for path in candidates:
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(path.stat().st_mode):
                 found.setdefault(path.resolve(), path)
+    own = folders / str(user.pw_uid)
+    if own.is_dir():
+        found[own] = own
     return tuple(found)
 
 
@@ -112,6 +122,7 @@ def _become(
     step = "cgroup"
     try:
         Path(cgroup.path, "cgroup.procs").write_text("0", encoding="ascii")
+        os.setsid()  # what a terminal says comes once: from the guard, not beside it too
         step = "cover sockets"
         if cover:
             hide(cover)
@@ -135,18 +146,24 @@ def _become(
 def hide(paths: Sequence[Path]) -> None:
     """In a mount namespace of its own, put something else over each: connecting is refused.
 
-    Raises OSError.
+    A folder gets an empty one of the same owner. Raises OSError.
     """
     if _libc.unshare(_CLONE_NEWNS) != 0:
         _fail("unshare")
     _mount(None, "/", _MS_REC | _MS_PRIVATE)
     for path in paths:
-        _mount("/dev/null", str(path), _MS_BIND)
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            owner = f"mode=0700,uid={status.st_uid},gid={status.st_gid},size=16m"
+            _mount("tmpfs", str(path), _MS_NOSUID | _MS_NODEV, owner)
+        else:
+            _mount("/dev/null", str(path), _MS_BIND)
 
 
-def _mount(source: str | None, target: str, flags: int) -> None:
+def _mount(source: str | None, target: str, flags: int, tmpfs: str | None = None) -> None:
     raw = None if source is None else source.encode()
-    if _libc.mount(raw, os.fsencode(target), None, ctypes.c_ulong(flags), None) != 0:
+    kind, options = (None, None) if tmpfs is None else (b"tmpfs", tmpfs.encode())
+    if _libc.mount(raw, os.fsencode(target), kind, ctypes.c_ulong(flags), options) != 0:
         _fail(f"mount {target}")
 
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
-import signal
-import socket
 import sys
 import time
 from contextlib import ExitStack
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import orjson
@@ -33,17 +29,15 @@ from shadow_agent.errors import HostError, UsageError, one_line
 from shadow_agent.guard import launch
 from shadow_agent.guard.cgroup import Cgroup, listening
 from shadow_agent.guard.child import FINISH, Stats, read_stats, run_hello, run_stub
+from shadow_agent.guard.command import Asked, watch
 from shadow_agent.guard.plan import Plan
 from shadow_agent.guard.record import NAMES, open_files
-from shadow_agent.guard.stub import MAX_CONNECTIONS, Stub
+from shadow_agent.guard.stub import MAX_CONNECTIONS, listeners
 from shadow_agent.guard.uncovered import uncovered
 from shadow_agent.kernel.guard import GuardCounts, GuardPrograms, as_mapped
 from shadow_agent.kernel.program import LoadError
 
-_TICK_S: Final = 0.25
-_LOOK_S: Final = 1.0  # between looks at what listens and what shares the user
 _LEASE_NS: Final = 2_000_000_000
-_GRACE_S: Final = 10.0  # for COMMAND to end after SIGTERM
 _GONE_S: Final = 5.0
 _FILES: Final = 4 * MAX_CONNECTIONS + 2048
 
@@ -70,18 +64,18 @@ class Guard:
         self._user = unprivileged_user(options.user or "nobody")
         allow_files(_FILES, "the stub server")
         self._folder = _folder(options.data_dir)
-        self._stop: int | None = None
-        self._counted = Stats()
+        self._counted, self._restarts = Stats(), 0
         self._cgroup = Cgroup.prepare(options.cgroup)
         stack.callback(self._cgroup.close)
         self._programs = _load()
         stack.callback(self._programs.close)
-        listeners = _listeners(plan)
-        for listener, _ in listeners:
+        self._stubs = listeners(plan.stubs)
+        stands = [(one, stub) for one, stub in self._stubs if one is not None]
+        for listener, _ in stands:
             stack.callback(listener.close)
         hello = None if plan.hello is None else listen(plan.hello, "--hello")
         try:
-            self._fill(listeners)
+            self._fill()
             self._programs.attach(self._cgroup.fd)
         except OSError as error:
             raise HostError(
@@ -93,14 +87,14 @@ class Guard:
         files = open_files(self._folder)
         for fd in files:
             stack.callback(os.close, fd)
-        self._brokers = launch.brokers()
+        self._brokers = launch.brokers(self._user)
         self._uncovered = uncovered(self._user, self._cgroup)
         helper = unprivileged_user(None)
         ring = self._programs.ring_fd
         self._stub = Child(
-            "guard-stub", helper, {ring, *files, *(one.fileno() for one, _ in listeners)},
+            "guard-stub", helper, {ring, *files, *(one.fileno() for one, _ in stands)},
             partial(
-                run_stub, listeners=listeners, ring_fd=ring, files=files,
+                run_stub, listeners=stands, ring_fd=ring, files=files,
                 max_bytes=options.record_bytes, key=plan.key,
             ),
         )  # fmt: skip
@@ -115,54 +109,41 @@ class Guard:
             stack.callback(hello.close)
         self._listening: list[int] = []
 
-    def _fill(self, listeners: list[tuple[socket.socket, Stub]]) -> None:
+    def _fill(self) -> None:
         for one in self._plan.allowed:
             self._programs.allow(one.network, one.port)
-        for listener, stub in listeners:
+        for listener, stub in self._stubs:
             address = as_mapped(ip_address(stub.address).packed)
-            self._programs.stub(address, stub.port, listener.getsockname()[1])
+            port = 0 if listener is None else listener.getsockname()[1]
+            self._programs.stub(address, stub.port, port)
 
     def run(self) -> int:
         """Start COMMAND and stay until it ended."""
         plan, options = self._plan, self._plan.options
         for note in (*plan.notes, *self._uncovered):
             _say(f"note: {note}")
+        for listener, stub in self._stubs:
+            if listener is None:
+                _say(
+                    f"note: --stub {endpoint(stub.host, stub.port)}: {stub.address} is refused, "
+                    "not answered: this host's loopback interface has no ::1"
+                )
         self._renew()
-        wakeup = self._catch_signals()
+        asked = Asked()
         pid = launch.start(options.command, self._cgroup, self._user, self._brokers)
         _say(
             f"guarding {self._cgroup.path}: {options.command[0]} runs as {self._user.pw_name}, "
             f"pid {pid}; {len(plan.allowed)} places allowed, {len(plan.stubs)} stubbed, "
             f"the rest is refused; record in {self._folder / NAMES[0]}"
         )
-        status = self._watch(pid, wakeup)
+        status = watch(pid, self._cgroup, asked, self._look, self._tick, _say)
         self._end_all()
         code = os.waitstatus_to_exitcode(status)
         self._sum_up(code if code >= 0 else 128 - code)
         return code if code >= 0 else 128 - code
 
-    def _watch(self, pid: int, wakeup: int) -> int:
-        """Until COMMAND ended; its wait status."""
-        next_look = 0.0
-        killed_at: float | None = None
-        with selectors.DefaultSelector() as selector:
-            selector.register(wakeup, selectors.EVENT_READ)
-            while True:
-                ended, status = os.waitpid(pid, os.WNOHANG)
-                if ended:
-                    return status
-                now = time.monotonic()
-                if now >= next_look:
-                    next_look = now + _LOOK_S
-                    self._listening = listening(self._cgroup.pids())
-                self._tick()
-                if self._stop is not None and killed_at is None:
-                    os.kill(pid, self._stop)
-                    killed_at = now + _GRACE_S
-                elif killed_at is not None and now >= killed_at:
-                    self._cgroup.kill()
-                if selector.select(_TICK_S):
-                    os.read(wakeup, 64)
+    def _look(self, inside: list[int]) -> None:
+        self._listening = listening(inside)
 
     def _tick(self) -> None:
         self._renew()
@@ -170,6 +151,7 @@ class Guard:
             self._latest = read_stats(packet) or self._latest
         if self._stub.revive():
             self._counted, self._latest = self._counted.plus(self._latest), Stats()
+            self._restarts += 1
             _say("the stub server died; another takes its place")
         if self._hello is not None:
             if self._hello.revive():
@@ -184,6 +166,7 @@ class Guard:
     def _state(self) -> dict[str, Any]:
         """What the hello says, and what its ``active`` stands on."""
         programs = self._programs.attached(self._cgroup.fd)
+        counts = self._programs.counts()
         processes = len(self._cgroup.pids())
         return {
             "active": processes > 0,
@@ -195,9 +178,12 @@ class Guard:
             "listening": self._listening,
             "time": time.time(),
             "uncovered": self._uncovered,
-            "counts": self._programs.counts()._asdict(),
-            "record": self._counted.plus(self._latest)._asdict(),
-        }
+            "counts": counts._asdict(),
+            "record": {
+                **self._counted.plus(self._latest)._asdict(),
+                "id": self._folder.name, "untold": counts.untold, "restarts": self._restarts,
+            },
+        }  # fmt: skip
 
     def _end_all(self) -> None:
         """Nothing that COMMAND left behind goes on without its guard."""
@@ -240,18 +226,6 @@ class Guard:
             f"{record.overwritten}; {self._folder}"
         )
 
-    def _catch_signals(self) -> int:
-        ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._signalled)
-        return ours
-
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self._stop = self._stop or number
-
 
 def _folder(data_dir: Path) -> Path:
     prepare_data_dir(data_dir)
@@ -274,25 +248,6 @@ def _load() -> GuardPrograms:
         raise HostError(str(error)) from error
     except OSError as error:
         raise HostError(f"cannot load the guard: {error.strerror}", "run as root") from error
-
-
-def _listeners(plan: Plan) -> list[tuple[socket.socket, Stub]]:
-    """For each stub one on 127.0.0.1 or ::1, as its address is. Raises HostError."""
-    found = []
-    for stub in plan.stubs:
-        local = "::1" if ":" in stub.address else "127.0.0.1"
-        try:
-            listener = socket.create_server(
-                (local, 0), family=socket.AF_INET6 if ":" in local else socket.AF_INET, backlog=128
-            )
-        except OSError as error:
-            raise HostError(
-                f"--stub {endpoint(stub.host, stub.port)}: cannot listen on {local}: "
-                f"{error.strerror}",
-                "bring the loopback interface up: ip link set lo up",
-            ) from error
-        found.append((listener, stub))
-    return found
 
 
 def _say(text: str) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +20,8 @@ from shadow_agent.calls.mail import GREETING, MailReader
 from shadow_agent.calls.reader import Reader
 from shadow_agent.calls.tls import TlsReader
 from shadow_agent.calls.web import WebReader
+from shadow_agent.config import endpoint
+from shadow_agent.errors import HostError
 from shadow_agent.guard.answers import NO_ANSWER, Answer
 
 # Open at once. Over it: closed unread, counted as `crowded`.
@@ -31,6 +35,8 @@ _IDLE_S: Final = 60.0
 # requests could ask for gigabytes.
 _MAX_SAID: Final = 4 << 20
 _READ: Final = 64 << 10
+# What a host without IPv6 on its loopback interface says, or without any.
+_NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -55,6 +61,39 @@ class Stub:
 
 
 Tell = Callable[[Stub, Call], None]
+Listening = tuple[socket.socket | None, Stub]
+
+
+def listeners(stubs: Sequence[Stub]) -> list[Listening]:
+    """For each stub one on 127.0.0.1 or ::1, as its address is; none where this host has no ::1.
+
+    Raises HostError when a stub could answer at none of its addresses.
+    """
+    found: list[Listening] = []
+    for stub in stubs:
+        six = ":" in stub.address
+        listener = None
+        try:
+            listener = socket.create_server(
+                ("::1" if six else "127.0.0.1", 0),
+                family=socket.AF_INET6 if six else socket.AF_INET, backlog=128,
+            )  # fmt: skip
+        except OSError as error:
+            missing = six and error.errno in _NO_IPV6
+            if not (missing and _has_ipv4(stub, stubs)):
+                raise HostError(
+                    f"--stub {endpoint(stub.host, stub.port)}: cannot listen on "
+                    f"{'::1' if six else '127.0.0.1'}: {os.strerror(error.errno or 0)}",
+                    "sysctl net.ipv6.conf.lo.disable_ipv6=0, or name its IPv4 address"
+                    if missing else "bring the loopback interface up: ip link set lo up",
+                ) from error  # fmt: skip
+        found.append((listener, stub))
+    return found
+
+
+def _has_ipv4(stub: Stub, stubs: Sequence[Stub]) -> bool:
+    same = [one for one in stubs if (one.host, one.port) == (stub.host, stub.port)]
+    return any(":" not in one.address for one in same)
 
 
 class StubServer:

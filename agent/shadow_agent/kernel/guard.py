@@ -130,12 +130,13 @@ class GuardPrograms:
                 bpf.detach_from_cgroup(self._loaded.programs[name], cgroup_fd, hook)
 
     def attached(self, cgroup_fd: int) -> list[str]:
-        """Names of these programs that hang on the cgroup now."""
+        """Names of these programs that hang on the cgroup now; none when it is gone."""
         found = []
         for name, hook in HOOKS.items():
             mine = bpf.program_info(self._loaded.programs[name]).id
-            if mine in bpf.query_cgroup(cgroup_fd, hook):
-                found.append(name)
+            with contextlib.suppress(OSError):
+                if mine in bpf.query_cgroup(cgroup_fd, hook):
+                    found.append(name)
         return found
 
     def close(self) -> None:

@@ -113,18 +113,49 @@ def test_brokers_are_covered(cgroup: Cgroup, open_folder: Path) -> None:
             listener.bind(str(path))
             listener.listen()
             path.chmod(0o777)
-        assert launch.brokers((broker, open_folder / "none", open_folder)) == (broker,)
+        candidates = (broker, open_folder / "none", open_folder)
+        assert launch.brokers(NOBODY, candidates, open_folder) == (broker,)
         said = _run(
             cgroup,
             "import socket\n"
             f"for path in ({str(broker)!r}, {str(other)!r}):\n"
             "    try: print(socket.socket(socket.AF_UNIX).connect(path))\n"
             "    except OSError as error: print(error.strerror)",
-            launch.brokers((broker,)),
+            launch.brokers(NOBODY, (broker,), open_folder),
         )
         assert said == "Connection refused\nNone\n"
         with socket.socket(socket.AF_UNIX) as here:
             here.connect(str(broker))  # only COMMAND sees it covered
+
+
+def test_the_user_s_own_brokers_are_covered(cgroup: Cgroup, open_folder: Path) -> None:
+    """D-Bus, systemd and more of a user's session: an empty folder in place of all of them."""
+    own = open_folder / str(NOBODY.pw_uid)
+    (own / "systemd").mkdir(parents=True)
+    os.chown(own, NOBODY.pw_uid, NOBODY.pw_gid)
+    bus, private = own / "bus", own / "systemd" / "private"
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        for listener, path in ((one, bus), (two, private)):
+            listener.bind(str(path))
+            listener.listen()
+            path.chmod(0o777)
+        said = _run(
+            cgroup,
+            "import os, socket\n"
+            f"print(os.listdir({str(own)!r}))\n"
+            f"for path in ({str(bus)!r}, {str(private)!r}):\n"
+            "    try: print(socket.socket(socket.AF_UNIX).connect(path))\n"
+            "    except OSError as error: print(error.strerror)\n"
+            f"print(open({str(own / 'mine')!r}, 'w').write('x'))",
+            launch.brokers(NOBODY, (), open_folder),
+        )
+    assert said.splitlines() == ["[]", *["No such file or directory"] * 2, "1"]
+    assert sorted(path.name for path in own.iterdir()) == ["bus", "systemd"]
+
+
+def test_it_has_a_session_of_its_own(cgroup: Cgroup) -> None:
+    """A terminal's Ctrl-C comes from the guard alone, and nothing is typed into it."""
+    assert _run(cgroup, "import os; print(os.getsid(0) == os.getpid())") == "True\n"
 
 
 def test_a_command_that_is_not_there(cgroup: Cgroup) -> None:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import http.client
+import os
 import smtplib
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from shadow_agent.calls.call import Call
+from shadow_agent.errors import HostError
 from shadow_agent.guard import answers
-from shadow_agent.guard.stub import MAX_CONNECTIONS, Conversation, Stub, StubServer
+from shadow_agent.guard.stub import (
+    MAX_CONNECTIONS,
+    Conversation,
+    Stub,
+    StubServer,
+    listeners,
+)
 from tests.testbed.wait import eventually
 
 PAID = answers.made(201, b'{"id":1}', {})
@@ -197,3 +207,36 @@ def test_what_is_open_at_the_end_is_told(serving: type[Serving]) -> None:
         server.close()
     (call,) = server.calls
     assert (call.path, call.complete) == ("/p", False)
+
+
+def _no_ipv6(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    honest = socket.create_server
+
+    def create(address: tuple[str, int], **more: Any) -> socket.socket:
+        if ":" in address[0]:
+            raise OSError(number, os.strerror(number))
+        return honest(address, **more)
+
+    monkeypatch.setattr(socket, "create_server", create)
+
+
+@pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_host_without_ipv6(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A name's IPv4 address is answered, and nobody at its other; no other address: the fix."""
+    _no_ipv6(monkeypatch, number)
+    four, six = Stub("pay", "10.0.0.1", 80), Stub("pay", "2001:db8::1", 80)
+    (one, _), (none, _) = listeners([four, six])
+    assert one is not None
+    assert none is None
+    one.close()
+    for stubs in ([six], [six, Stub("pay", "10.0.0.1", 81)], [six, Stub("mail", "10.0.0.1", 80)]):
+        with pytest.raises(HostError, match=r"--stub pay:80: .*::1.*disable_ipv6=0") as error:
+            listeners(stubs)
+        assert "lo up" not in str(error.value)
+
+
+def test_no_room_for_a_listener_is_no_missing_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another trouble ends the start."""
+    _no_ipv6(monkeypatch, errno.EMFILE)
+    with pytest.raises(HostError, match="Too many open files"):
+        listeners([Stub("pay", "2001:db8::1", 80), Stub("pay", "10.0.0.1", 80)])
