@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -199,6 +201,110 @@ def test_killed_guard_still_refuses(bed: Testbed, guards: list[Guarded]) -> None
     assert again.returncode == 0, again.stderr
 
 
+def test_a_terminal_s_ctrl_c_comes_once(bed: Testbed) -> None:
+    """Not from the terminal and from the guard: a second one means "at once" to many services."""
+    code = (
+        "import signal\n"
+        "only = {signal.SIGINT}; signal.pthread_sigmask(signal.SIG_BLOCK, only)\n"
+        "print('up', flush=True); signal.sigwait(only)\n"
+        "print('again' if signal.sigtimedwait(only, 2) else 'once', flush=True)\n"
+    )
+    cgroup, data = f"{bed.run.of('guard')}-tty", str(bed.directory / "tty")
+    argv = ["guard", "--cgroup", cgroup, "--data-dir", data, "--", calling.PYTHON, "-Ic", code]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(COMMAND, [str(COMMAND), *argv])  # noqa: S606 - no shell: as given
+    said, typed = b"", False
+    with contextlib.suppress(OSError):  # the terminal's end
+        while piece := os.read(terminal, 4096):
+            said += piece
+            if not typed and b"up\r\n" in said and b"guarding" in said:
+                typed = os.write(terminal, b"\x03") == 1
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
+    assert b"once\r\n" in said, said
+
+
+def test_a_killed_stub_server_lets_nothing_out(bed: Testbed, guards: list[Guarded]) -> None:
+    """Callers wait for the next one; the hello says that calls may be missing."""
+    sink = Sink(bed, bed.client)
+    command = calling.service_command(bed, PORT, bed.client)
+    guard = Guarded(bed, "stub", *stub_options(bed), command=command)
+    guards.append(guard)
+    guard.wait()
+    for number in (1, 2):
+        (stub,) = [one for one in guard.process.tree() if name_of(one) == "guard-stub"]
+        os.kill(stub, signal.SIGKILL)
+        assert order(bed, bed.shadow.v4, number) == "ordered"
+        eventually(lambda: guard.greet().record.restarts == number, 10, "restarts")  # noqa: B023
+    wanted = [f"{what} {n} {how}" for n in (1, 2) for what, how in (
+        ("pay", "done"), ("mail", "done"), ("hook", "PermissionError"))]  # fmt: skip
+    assert guard.process.output().splitlines() == wanted
+    eventually(lambda: [one["n"] for one in guard.records()] == [*range(1, 7)], 10, "six lines")
+    assert sink.calls() == []
+
+
+def name_of(pid: int) -> str:
+    """What ps calls it."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def test_a_killed_command_ends_the_guard(bed: Testbed, guards: list[Guarded]) -> None:
+    """With its code, and nothing is left: neither what it started nor the cgroup."""
+    guard = Guarded(bed, "dead", command=["sh", "-c", "sleep 600 & echo up; wait"])
+    guards.append(guard)
+    guard.process.wait_output("up", PATIENCE_S)
+    shell = next(one for one in guard.pids() if name_of(one) == "sh")
+    os.kill(shell, signal.SIGKILL)
+    assert guard.process.wait(PATIENCE_S) == 128 + signal.SIGKILL
+    assert not guard.path.exists()
+
+
+def test_a_command_moved_out_is_ended(bed: Testbed, guards: list[Guarded]) -> None:
+    """And its cgroup removed: no call goes out for long, and the hello stays true until then."""
+    guard = Guarded(bed, "moved", command=calling.service_command(bed, PORT, bed.client))
+    guards.append(guard)
+    guard.wait()
+    (pid,) = guard.pids()
+    (CGROUPS / "cgroup.procs").write_text(str(pid))
+    guard.path.rmdir()
+    assert guard.process.wait(PATIENCE_S) == 128 + signal.SIGKILL
+    assert f"pid {pid} was moved out of {guard.path}" in guard.process.errors()
+    assert "Traceback" not in guard.process.errors()
+
+
+def test_a_host_without_ipv6_starts(bed: Testbed) -> None:
+    """A stub's IPv4 address is answered, its other refused and said; of IPv6 alone, the fix."""
+    code = (
+        "import socket\n"
+        "for where in ('127.0.0.1', '::1'):\n"
+        "    try: print(bool(socket.create_connection((where, 9925), 10).recv(3)))\n"
+        "    except OSError as error: print(type(error).__name__)\n"
+    )
+    mail, hosts = bed.directory / "mail.json", bed.directory / "hosts"
+    mail.write_text('{"protocol": "smtp"}')
+    hosts.write_text("127.0.0.1 mail.internal\n::1 mail.internal six.internal\n")
+
+    def run(stub: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """With those names, on a host without IPv6."""
+        return bed.shadow.run(
+            "unshare", "-m", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"',
+            COMMAND, "guard", "--cgroup", f"{bed.run.of('guard')}-ipv4", "--data-dir",
+            bed.directory / "ipv4", "--stub", f"{stub}:9925={mail}", "--", *command, check=False,
+        )  # fmt: skip
+
+    bed.shadow.run("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")
+    try:
+        done = run("mail.internal", calling.PYTHON, "-Ic", code)
+        assert done.stdout.split() == ["True", "PermissionError"], done.stderr
+        assert "note: --stub mail.internal:9925: ::1 is refused, not answered" in done.stderr
+        only = run("six.internal", "true")
+        assert only.returncode == 3
+        assert "::1: Cannot assign requested address; sysctl net.ipv6.conf.lo." in only.stderr
+    finally:
+        bed.shadow.run("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0")
+
+
 def test_the_hello_tells_what_is(bed: Testbed, guards: list[Guarded]) -> None:
     """Programs, processes and ports inside; not without the key; not once the shadow has ended."""
     guard = Guarded(bed, "hello", command=calling.service_command(bed, PORT, bed.client))
@@ -369,6 +475,37 @@ def test_side_effects_of_both_sides(bed: Testbed, guards: list[Guarded]) -> None
     assert shown(effects["only_production"]) == {("http", "hook.example", "/hook", 2)}
     assert shown(effects["only_shadow"]) == {("tcp", bed.client.v4, "", 2)}
     assert effects["only_shadow"][0]["refused"] is True
+
+
+def test_a_guard_started_again_has_half_a_record(bed: Testbed, guards: list[Guarded]) -> None:
+    """The summary says so, and does not say that the shadow called nothing."""
+    bed.prod.spawn(*calling.service_command(bed, PORT, bed.client), name="service")
+    bed.prod.wait_listening(PORT, 10)
+    sink = Sink(bed, bed.client)
+    command = calling.service_command(bed, PORT, bed.client)
+    guard = Guarded(bed, "again", *stub_options(bed), command=command)
+    guards.append(guard)
+    guard.wait()
+    eventually(lambda: guard.greet().listening == (PORT,), 10, "the port is seen")
+    agent = attach(
+        bed, "--guard", f"{bed.shadow.v4}:{HELLO}", "--guard-key", str(guard.key),
+        "--observe-egress", f"eth0:{SMTP},{PAY},{HOOK}",
+    )  # fmt: skip
+    url = bed.prod.url(PORT, "/order/11")
+    assert bed.client.run("curl", "-sS", "--max-time", "20", url).stdout == "ordered"
+    agent.wait_compared(1)
+    eventually(lambda: len(guard.records()) == 3, 10, "the shadow's calls")
+    assert guard.process.stop(timeout=15) == 128 + signal.SIGTERM
+    again = Guarded(bed, "again2", *stub_options(bed), command=command)
+    guards.append(again)
+    again.wait()
+    eventually(lambda: again.greet().listening == (PORT,), 10, "the port is seen")
+    summary = agent.stop()
+    effects = summary["side_effects"]
+    assert "the guard was started again" in effects["notes"][0]
+    assert len(effects["production"]) == 3
+    assert (effects["only_production"], effects["only_shadow"]) == (None, None)
+    assert len(sink.calls()) == 3
 
 
 def test_attach_needs_a_guard_that_vouches(bed: Testbed, guards: list[Guarded]) -> None:

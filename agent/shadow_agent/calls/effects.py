@@ -123,14 +123,22 @@ class _Places(set[tuple[str, int]]):
             super().add(place)
 
 
-def side_effects(production: Effects | None, shadow: Effects | None) -> dict[str, Any]:
-    """The summary's object; a side that was not watched is null, and so is what needs it."""
-    both = production is not None and shadow is not None
+def side_effects(
+    production: Effects | None, shadow: Effects | None, *, whole: bool = True
+) -> dict[str, Any]:
+    """The summary's object; a side that was not watched is null, and so is what needs it.
+
+    Of half a record of the shadow (not ``whole``) nothing is concluded from what is not in it.
+    """
+    only_production = only_shadow = None
+    if production is not None and shadow is not None:
+        only_production = production.not_in(shadow) if whole else None
+        only_shadow = shadow.not_in(production) or ([] if whole else None)
     return {
         "production": None if production is None else production.rows(),
         "shadow": None if shadow is None else shadow.rows(),
-        "only_production": production.not_in(shadow) if both else None,  # type: ignore[union-attr,arg-type]
-        "only_shadow": shadow.not_in(production) if both else None,  # type: ignore[union-attr,arg-type]
+        "only_production": only_production,
+        "only_shadow": only_shadow,
     }
 
 

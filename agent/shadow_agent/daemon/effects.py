@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from shadow_agent.calls.effects import Effects, side_effects
+from shadow_agent.calls.tried import Tried
 from shadow_agent.config import Config, endpoint
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.egress import EgressWatch
@@ -72,33 +73,42 @@ class SideEffects:
             production, losses = self._egress.finish()
             if production is None:
                 notes.append("production's calls are not known: the process that read them died")
+        shadow = self._shadow(notes)
+        tried, whole = (None, True) if shadow is None else (shadow.effects, not shadow.notes)
         found = {
-            **side_effects(production, self._shadow(notes)),
+            **side_effects(production, tried, whole=whole),
             "production_losses": losses,
             "notes": notes,
         }
         return {"guard": guard, "side_effects": found}
 
-    def _shadow(self, notes: list[str]) -> Effects | None:
+    def _shadow(self, notes: list[str]) -> Tried | None:
+        if self._file is None and self.vouch is None:
+            return None
         try:
-            if self._file is not None:
-                return calls_of_file(self._file, self._user)
+            found = self._tried()
         except OperatorError as error:
             notes.append(str(error))
             return None
-        if self.vouch is None:
-            return None
-        found = self.vouch.calls()
         if found is None:
             notes.append("the shadow's calls are not known: the guard could not be asked")
+            return None
+        notes += found.notes
         return found
+
+    def _tried(self) -> Tried | None:
+        if self._file is not None:
+            return calls_of_file(self._file, self._user)
+        return None if self.vouch is None else self.vouch.calls()
 
     def _guard(self) -> dict[str, Any] | None:
         if self.vouch is None:
             return None
-        guarded = self.vouch.guarded
+        trouble = self.vouch.trouble(time.monotonic())
+        guarded = self.vouch.guarded if trouble is None else None  # what it said then is not now
         return {
             "where": self._where,
-            "vouched": self.vouch.fresh(time.monotonic()),
+            "vouched": trouble is None,
+            "trouble": trouble,
             "said": None if guarded is None else asdict(guarded),
         }

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import orjson
 
+from shadow_agent.calls.tried import Mark
 from shadow_agent.config import endpoint
 from shadow_agent.errors import OperatorError, UsageError
 
@@ -64,7 +65,8 @@ class Guarded:
     processes: int
     programs: tuple[str, ...]
     listening: tuple[int, ...]  # TCP ports of the processes inside
-    time: float  # epoch seconds, by the guard's clock
+    time: float  # epoch seconds, by the guard's clock: only shown, it may be set wrong
+    record: Mark  # of calls
     uncovered: tuple[str, ...]  # what its hooks do not see on that host, one line each
 
     @classmethod
@@ -78,6 +80,7 @@ class Guarded:
             programs=tuple(str(name)[:64] for name in said["programs"][:64]),
             listening=tuple(int(port) for port in said["listening"][:1024]),
             time=float(said["time"]),
+            record=Mark.from_json(said["record"]),
             uncovered=tuple(str(line)[:512] for line in said["uncovered"][:64]),
         )
 
@@ -137,7 +140,10 @@ def greet(host: str, port: int, key: bytes, timeout: float) -> Guarded:
 
 
 def fetch_calls(host: str, port: int, key: bytes, timeout: float) -> Iterator[bytes]:
-    """The guard's record of calls, line by line. Raises OperatorError as ``greet``."""
+    """What the guard says of itself, then its record of calls, line by line.
+
+    Raises OperatorError as ``greet``.
+    """
     rest = b""
     for piece in _ask(host, port, key, timeout, "calls"):
         *whole, rest = (rest + piece).split(b"\n")

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
-from shadow_agent.calls.effects import Effects
+from shadow_agent.calls.tried import Mark, Tried, tried
 from shadow_agent.config.values import endpoint
 from shadow_agent.daemon.apart import Child, pieces_of, send_long
 from shadow_agent.daemon.dial import Dial, Who
@@ -47,14 +47,14 @@ class Vouch:
         run = partial(_run, address=address, key=key)
         self._child = Child("shadow-vouch", user, set(), run, sandbox, Profile.ASKER, fork)
         self._child.wait(TIMEOUT_S + FRESH_S)
-        self._trouble = "it does not answer"
+        self._trouble = f"{self._where}: it does not answer"
         self._fix = "start `shadow-agent guard --hello` there and let this host reach it"
         self._heard = float("-inf")
         self._dial: Dial | None = None
         self.guarded: Guarded | None = None
         self._take(self._child.heard() or b"", time.monotonic())
         self._child.channel.setblocking(False)
-        self._began = self._first().time
+        self._began = self._first().record
 
     def _first(self) -> Guarded:
         if self.guarded is None:
@@ -65,6 +65,10 @@ class Vouch:
     def fresh(self, now: float) -> bool:
         """Whether it vouches, as far as is known at ``now`` (CLOCK_MONOTONIC, s)."""
         return self.guarded is not None and now - self._heard <= FRESH_S
+
+    def trouble(self, now: float) -> str | None:
+        """Why it does not vouch; None while it does."""
+        return None if self.fresh(now) else self._trouble
 
     def obey(self, dial: Dial, say: Callable[[str], None]) -> None:
         """From now on mirroring stops while it does not vouch."""
@@ -79,7 +83,7 @@ class Vouch:
             return
         if not self.fresh(now):
             if str(Who.GUARD) not in self._dial.stopped:
-                self._say(f"{self._where}: mirroring stops: {self._trouble}")
+                self._say(f"mirroring stops: {self._trouble}")
             self._dial.stop(Who.GUARD, "the guard does not vouch for the shadow")
         elif str(Who.GUARD) in self._dial.stopped:
             self._say(f"{self._where}: vouches again; mirroring goes on")
@@ -110,19 +114,19 @@ class Vouch:
         )
         self._fix = "let the guard start the shadow build that --shadow names"
 
-    def calls(self) -> Effects | None:
+    def calls(self) -> Tried | None:
         """What the shadow tried since the start; None when the guard cannot be asked."""
         self._child.wait(_FETCH_S)
-        self._child.say(orjson.dumps({"since": self._began}))
+        self._child.say(orjson.dumps(self._began))
         message = pieces_of(iter(self._child.heard, b""))
-        return None if message is None else Effects.load(orjson.loads(message))
+        return None if message is None else Tried.load(orjson.loads(message))
 
     def close(self) -> None:
         """End the child."""
         self._child.close()
 
 
-def calls_of_file(path: Path, user: pwd.struct_passwd) -> Effects:
+def calls_of_file(path: Path, user: pwd.struct_passwd) -> Tried:
     """``--guard-calls``: a guard's record copied here, read without privileges. UsageError."""
     flag = f"--guard-calls {path}"
     try:
@@ -138,27 +142,11 @@ def calls_of_file(path: Path, user: pwd.struct_passwd) -> Effects:
         child.close()
     if message is None:
         raise UsageError(f"{flag}: cannot be read", "copy the guard's calls.jsonl")
-    return Effects.load(orjson.loads(message))
-
-
-def effects_of(lines: Any, since: float = float("-inf")) -> Effects:
-    """Calls in lines of a record, from a time of the guard's clock on; others are passed over."""
-    found = Effects()
-    for line in lines:
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if not isinstance(record, dict):
-            continue
-        when = record.get("time")
-        if since == float("-inf") or (isinstance(when, int | float) and when >= since):
-            found.add(record)
-    return found
+    return Tried.load(orjson.loads(message))
 
 
 def _read(channel: socket.socket, fd: Any) -> None:
-    send_long(channel, orjson.dumps(effects_of(fd).dump()))
+    send_long(channel, orjson.dumps(tried(fd).dump()))
 
 
 def _run(channel: socket.socket, address: tuple[str, int], key: bytes) -> None:
@@ -169,10 +157,12 @@ def _run(channel: socket.socket, address: tuple[str, int], key: bytes) -> None:
             packet = channel.recv(1024)
             if not packet:
                 return
-            since = float(orjson.loads(packet)["since"])
+            began = Mark.from_json(orjson.loads(packet))
             try:
-                found = effects_of(fetch_calls(*address, key, _FETCH_S), since)
-            except OperatorError:
+                lines = fetch_calls(*address, key, _FETCH_S)
+                ended = Guarded.from_json(orjson.loads(next(lines, b""))).record
+                found = tried(lines, began, ended)
+            except (OperatorError, ValueError, TypeError, KeyError):
                 return  # its end is its answer
             send_long(channel, orjson.dumps(found.dump()))
 

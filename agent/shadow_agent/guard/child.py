@@ -22,7 +22,7 @@ from shadow_agent.kernel.guard import Hook, Refusal, Refusals
 
 _BATCH: Final = 256  # refusals taken before others get their turn
 _TELL_S: Final = 0.25
-_STATS: Final = struct.Struct("=5Q")
+_STATS: Final = struct.Struct("=6Q")
 _PROTOCOLS: Final = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp", 136: "udplite",
                      255: "raw", 262: "mptcp"}  # fmt: skip
 FINISH: Final = b"finish"
@@ -36,10 +36,12 @@ class Stats(NamedTuple):
     written: int = 0
     lost: int = 0
     overwritten: int = 0
+    last: int = 0  # number of the record's last line, whoever wrote it
 
-    def plus(self, other: Stats) -> Stats:
-        """With what an earlier child counted."""
-        return Stats(*(a + b for a, b in zip(self, other, strict=True)))
+    def plus(self, later: Stats) -> Stats:
+        """With what a later child counted."""
+        both = Stats(*(a + b for a, b in zip(self, later, strict=True)))
+        return both._replace(last=max(self.last, later.last))
 
 
 class Recorder:
@@ -102,8 +104,9 @@ def run_stub(
 
     def stats() -> bytes:
         return _STATS.pack(
-            recorder.calls, server.crowded, record.written, record.lost, record.overwritten
-        )
+            recorder.calls, server.crowded, record.written, record.lost, record.overwritten,
+            record.last,
+        )  # fmt: skip
 
     asyncio.run(_stub_loop(channel, listeners, ring_fd, recorder, server, stats))
 

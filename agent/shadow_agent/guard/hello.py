@@ -111,7 +111,8 @@ class HelloServer:
         if ask == "hello":
             yield orjson.dumps(self.state())
             return
-        held: list[bytes] = []
+        # with what the lines are of, and how many there should be
+        held = [orjson.dumps(self.state()) + b"\n"]
         size = 0
         for line in lines(self._files):
             held.append(line + b"\n")

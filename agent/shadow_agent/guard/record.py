@@ -36,6 +36,7 @@ class Record:
         written: lines since the start.
         lost: lines that could not be written: the disk is full, or a line is too long.
         overwritten: lines that a file's second turn removed.
+        last: number of the last line, lost ones too.
     """
 
     def __init__(self, files: tuple[int, int], max_bytes: int) -> None:
@@ -47,13 +48,13 @@ class Record:
         self._turn = lasts.index(max(lasts))
         self._lines = [lines for lines, _ in counted]
         self._sizes = [os.fstat(fd).st_size for fd in files]
-        self._number = max(lasts)
+        self.last = max(lasts)
         self.written = self.lost = self.overwritten = 0
 
     def write(self, event: Mapping[str, object]) -> None:
         """Append one event with the next number."""
-        self._number += 1
-        line = orjson.dumps({"n": self._number, **event}) + b"\n"
+        self.last += 1
+        line = orjson.dumps({"n": self.last, **event}) + b"\n"
         if len(line) > min(MAX_LINE, self._half):
             self.lost += 1
             return

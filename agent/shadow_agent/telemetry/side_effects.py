@@ -30,7 +30,7 @@ def render_side_effects(summary: Mapping[str, Any]) -> RenderableType | None:
     ):
         rows = effects[key]
         if rows is None:
-            parts.append(Text(f"  {title}: not known, one side was not watched", "yellow"))
+            parts.append(Text(f"  {title}: not known, one side was not watched in full", "yellow"))
         elif not rows:
             parts.append(Text(f"  {title}: nothing", "dim"))
         else:

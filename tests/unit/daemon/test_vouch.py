@@ -18,7 +18,7 @@ from shadow_agent.daemon import hello as wire
 from shadow_agent.daemon import vouch
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.hello import HelloError
-from shadow_agent.daemon.vouch import Vouch, calls_of_file, effects_of
+from shadow_agent.daemon.vouch import Vouch, calls_of_file
 from shadow_agent.errors import UsageError
 from tests.testbed.wait import eventually
 from tests.unit.isolated import needs_root
@@ -30,10 +30,11 @@ NOBODY = pwd.getpwnam("nobody")
 STATE: dict[str, Any] = {
     "active": True, "cgroup": "/c", "cgroup_id": 7, "processes": 2, "time": 100.0,
     "programs": ["a", "b", "c", "d", "e", "f"], "listening": [8080], "uncovered": [],
+    "record": {"id": "run-1", "last": 1, "untold": 0, "crowded": 0, "restarts": 0},
 }  # fmt: skip
 LINES = [
-    {"event": "call", "time": 99.0, "protocol": "http", "host": "old", "port": 1},
-    {"event": "call", "time": 101.0, "protocol": "http", "host": "new", "port": 1},
+    {"n": 1, "event": "call", "protocol": "http", "host": "old", "port": 1},
+    {"n": 2, "event": "call", "protocol": "http", "host": "new", "port": 1},
 ]
 
 
@@ -69,7 +70,7 @@ class Played:
         context = wire.guard_context(mine, bytes.fromhex(question["nonce"]))
         said = orjson.dumps(self.state)
         if question["ask"] == "calls":
-            said = b"\n".join(map(orjson.dumps, LINES))
+            said = b"\n".join(map(orjson.dumps, [self.state, *LINES]))
         connection.sendall(wire.frame(KEY, context, said) + wire.frame(KEY, context, b"", 1))
 
     def close(self) -> None:
@@ -124,7 +125,20 @@ def test_it_vouches(watching: Callable[..., Vouch]) -> None:
     assert not found.fresh(time.monotonic() + vouch.FRESH_S + 1)
     calls = found.calls()
     assert calls is not None
-    assert [row["host"] for row in calls.rows()] == ["new"]
+    assert [row["host"] for row in calls.effects.rows()] == ["new"]
+    assert calls.notes == ()
+
+
+def test_a_guard_started_again_is_half_a_record(
+    guard: Played, watching: Callable[..., Vouch]
+) -> None:
+    """What the shadow tried before is missing, and that is said."""
+    found = watching()
+    guard.state = {**STATE, "record": {**STATE["record"], "id": "run-2"}}
+    calls = found.calls()
+    assert calls is not None
+    assert len(calls.effects.rows()) == 2
+    assert "started again" in calls.notes[0]
 
 
 def test_a_guard_of_something_else(watching: Callable[..., Vouch]) -> None:
@@ -167,6 +181,7 @@ def test_mirroring_stops_and_goes_on(
     guard.state = STATE
     becomes(False)
     assert ["mirroring stops" in said[0], "vouches again" in said[1]] == [True, True]
+    assert said[0].count("--guard ") == 1
 
 
 def test_silence_is_borne_for_a_while(
@@ -189,12 +204,7 @@ def test_calls_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_bytes(b"\n".join([*map(orjson.dumps, LINES), b"[1]", b"{", b"", b"\xff"]))
     path.chmod(0o600)
-    assert [row["host"] for row in calls_of_file(path, NOBODY).rows()] == ["new", "old"]
+    rows = calls_of_file(path, NOBODY).effects.rows()
+    assert [row["host"] for row in rows] == ["new", "old"]
     with pytest.raises(UsageError, match=r"--guard-calls .*none: No such file"):
         calls_of_file(tmp_path / "none", NOBODY)
-
-
-def test_odd_times_are_survived() -> None:
-    """Of a record that somebody has edited."""
-    lines = [orjson.dumps({"event": "call", "time": "x"}), orjson.dumps({"event": "call"})]
-    assert effects_of(lines, 1.0).calls == 0

@@ -24,6 +24,7 @@ KEY = b"k" * 32
 STATE: dict[str, Any] = {
     "active": True, "cgroup": "/c", "cgroup_id": 7, "processes": 2, "time": 1.5,
     "programs": ["a", "b", "c", "d", "e", "f"], "listening": [8080], "uncovered": ["Unix sockets"],
+    "record": {"id": "run-1", "last": 3000, "untold": 0, "crowded": 0, "restarts": 0},
 }  # fmt: skip
 
 
@@ -126,11 +127,12 @@ def test_a_supervisor_that_hangs_is_not_active(
 
 
 def test_calls_are_fetched(guard: Answering, files: tuple[int, int]) -> None:
-    """All of the record, over several frames."""
+    """All of the record, over several frames, behind what it is the record of."""
     record = Record(files, 1 << 20)
     for number in range(3000):
         record.write({"event": "call", "path": f"/{number}/" + "x" * 50})
-    found = [orjson.loads(line) for line in wire.fetch_calls(*guard.address, KEY, 10)]
+    state, *found = [orjson.loads(line) for line in wire.fetch_calls(*guard.address, KEY, 10)]
+    assert wire.Guarded.from_json(state).record.id == "run-1"
     assert [one["n"] for one in found] == list(range(1, 3001))
 
 
