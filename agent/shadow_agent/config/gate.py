@@ -11,23 +11,27 @@ from urllib.parse import urlsplit
 
 from shadow_agent.config import parse
 from shadow_agent.config.key import Key, Section
+from shadow_agent.config.values import unsaid
 
 _PORT = re.compile(r"[0-9]{1,5}")
 # as flagd, LaunchDarkly and others write them
 _FLAG = re.compile(r"[A-Za-z0-9._/-]{1,128}")
-_EXAMPLE: Final = "write off, file:/PATH, ofrep:http://HOST:PORT or flagd:HOST:PORT"
+_EXAMPLE: Final = "write off, file:/PATH, ofrep:http://HOST:PORT or flagd[s]:HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True)
 class GateProvider:
-    """Where flags are kept: ``kind`` is off, file, ofrep or flagd; ``where`` a path, URL, place."""
+    """Where flags are kept: ``where`` is a path, a URL or HOST:PORT.
+
+    ``kind`` is off, file, ofrep, flagd or flagds (flagd over TLS).
+    """
 
     kind: str
     where: str = ""
 
     def __str__(self) -> str:
-        """As it is written."""
-        return f"{self.kind}:{self.where}" if self.where else self.kind
+        """As it is written, less a password."""
+        return unsaid(f"{self.kind}:{self.where}") if self.where else self.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,8 @@ class Gate:
     # A number, 0 to 1: the share of flows, where it is below `sample`. A flag that is not there
     # says nothing.
     sample: str = "shadow.sample"
+    # PEM certificates of who may have signed flagd's; None: those that gRPC brings.
+    ca_file: Path | None = None
     poll_s: float = 5.0
     # How long one look may take.
     timeout_s: float = 2.0
@@ -64,14 +70,15 @@ def _provider(value: object) -> GateProvider:
         try:
             parts = urlsplit(where)
             known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+            known = known and not (parts.query or parts.fragment)  # would be dropped unseen
         except ValueError:
             known = False
         if known:
             return GateProvider("ofrep", where)
-    if kind == "flagd":
+    if kind in {"flagd", "flagds"}:
         host, _, port = where.rpartition(":")
-        if host and _PORT.fullmatch(port) and 0 < int(port) <= 65535:
-            return GateProvider("flagd", where)
+        if host and "@" not in host and _PORT.fullmatch(port) and 0 < int(port) <= 65535:
+            return GateProvider(kind, where)
     raise ValueError(f"{written!r} is no gate; {_EXAMPLE}")
 
 
@@ -83,6 +90,7 @@ def _flag(value: object) -> str:
 
 
 _KEYS: Final[Mapping[str, Key]] = {
+    "ca-file": Key("ca_file", parse.folder),
     "enabled": Key("enabled", _flag),
     "keep-s": Key("keep_s", parse.seconds),
     "poll-s": Key("poll_s", parse.seconds),

@@ -20,7 +20,7 @@ from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
 from shadow_agent.config.privacy import PRIVACY
 from shadow_agent.config.rules import RULES
-from shadow_agent.config.values import endpoint
+from shadow_agent.config.values import endpoint, unsaid
 from shadow_agent.errors import UsageError
 
 # Characters of a reason that are shown.
@@ -117,7 +117,7 @@ def convert(key: Key, value: object, where: object) -> Any:
     except RecursionError as error:
         raise UsageError(f"{where}: nested too deep", "write what it takes") from error
     except ValueError as error:
-        raise UsageError(f"{where}: {shortened(str(error))}") from error
+        raise UsageError(f"{where}: {shortened(unsaid(str(error)))}") from error
 
 
 def shortened(reason: str) -> str:

@@ -216,6 +216,11 @@ def shadow_url(value: object) -> ShadowUrl:
     """``http://HOST:PORT``; the port is 80 if absent."""
     url = text(value)
     example = "write http://HOST:PORT, IPv6 in brackets"
+    if "@" in url:
+        # the password is not repeated: this line goes into logs
+        raise ValueError(
+            "a user name in the URL; the captured requests bring their own credentials"
+        )
     if " " in url:
         raise ValueError(f"{url!r} has a space in it; {example}")
     try:
@@ -240,11 +245,6 @@ def _only_an_endpoint(url: str, parts: SplitResult, example: str) -> None:
         raise ValueError(f"{url!r}: TLS to the shadow is not supported yet; use a http:// port")
     if parts.scheme != "http" or not url.lower().startswith("http://"):
         raise ValueError(f"{url!r} is no http URL; {example}")
-    if "@" in parts.netloc:
-        # the password is not repeated: this line goes into logs
-        raise ValueError(
-            "a user name in the URL; the captured requests bring their own credentials"
-        )
     if parts.path not in {"", "/"} or "?" in url or "#" in url:
         raise ValueError(f"{url!r} goes on after the port; the captured requests bring their paths")
     if not parts.hostname or parts.netloc.endswith(":"):

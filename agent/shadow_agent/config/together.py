@@ -70,6 +70,8 @@ def check(config: Config, where: Mapping[str, Position]) -> None:
         refuse("budget.burst", "says nothing by itself", "give requests-per-s too")
     if config.budget.bytes_burst is not None and config.budget.bytes_per_s is None:
         refuse("budget.bytes_burst", "says nothing by itself", "give bytes-per-s too")
+    if config.gate.ca_file is not None and config.gate.provider.kind != "flagds":
+        refuse("gate.ca_file", "says nothing by itself", "write provider = flagds:HOST:PORT")
     if config.breaker.pause_s > config.breaker.longest_pause_s:
         refuse(
             "breaker.pause_s breaker.longest_pause_s",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+# Also what no URL may have, such as a space or a slash in a password.
+_USERINFO: Final = re.compile(r"((?:ofrep|flagds?):(?:\w+:)?/*|//).*@", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +49,8 @@ class SessionKey:
 def endpoint(host: str, port: int) -> str:
     """``host:port``, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def unsaid(text: str) -> str:
+    """Without user and password of a URL: what is printed ends up in logs and tickets."""
+    return _USERINFO.sub(r"\1***@", text)

@@ -5,13 +5,16 @@ Runs in the gate's own unprivileged process; nothing here is trusted beyond two 
 
 from __future__ import annotations
 
+import contextlib
 import encodings.idna  # noqa: F401 - host names need it when privileges are gone
+import importlib.util
 import json
 import os
+import ssl
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from openfeature import api
 from openfeature.client import OpenFeatureClient
@@ -32,10 +35,16 @@ from openfeature.flag_evaluation import (
 from openfeature.provider import AbstractProvider, FeatureProvider, Metadata
 
 from shadow_agent.config.gate import Gate
+from shadow_agent.config.values import unsaid
 from shadow_agent.errors import UsageError
 
 _FILE_BYTES: Final = 1 << 20
+_PACKAGES: Final = {"ofrep": "ofrep", "flagd": "flagd", "flagds": "flagd"}
 T = TypeVar("T")
+
+# In the gate's own process: called after its privileges are gone, and before.
+Connect: TypeAlias = Callable[[], FeatureProvider]
+Load: TypeAlias = Callable[[], Connect]
 
 
 class Opinion(NamedTuple):
@@ -137,13 +146,13 @@ class FileProvider(AbstractProvider):
         return flags
 
 
-def load_provider(gate: Gate) -> Callable[[], FeatureProvider]:
-    """Import what the configured provider needs; what is returned makes it, and may connect.
+def find_provider(gate: Gate) -> Load:
+    """The configured provider, in steps: what can be known now, imports, connections.
 
-    Raises UsageError when its package is not installed, or when the file cannot be used now.
+    Raises UsageError when its package is not installed, or when a file cannot be used now.
     """
-    where = gate.provider.where
-    if gate.provider.kind == "file":
+    kind, where = gate.provider.kind, gate.provider.where
+    if kind == "file":
         found = FileProvider(Path(where))
         try:
             found.resolve_boolean_details(gate.enabled, default_value=False)
@@ -153,24 +162,48 @@ def load_provider(gate: Gate) -> Callable[[], FeatureProvider]:
                 'write {"flags": {"NAME": {"variants": {"on": true, "off": false}, '
                 '"defaultVariant": "on"}}}',
             ) from error
-        return lambda: found
-    try:
-        # Each brings libraries that only its users need: 20 MB of gRPC for flagd.
-        if gate.provider.kind == "ofrep":
-            from openfeature.contrib.provider.ofrep import OFREPProvider  # noqa: PLC0415
-
-            return lambda: OFREPProvider(where, timeout=gate.timeout_s)
-        from openfeature.contrib.provider.flagd import FlagdProvider  # noqa: PLC0415
-    except ImportError as error:
-        kind = gate.provider.kind
+        return lambda: lambda: found
+    package = _PACKAGES[kind]
+    if not _installed(f"openfeature.contrib.provider.{package}"):
         raise UsageError(
             f"gate.provider {gate.provider}: its package is not installed",
-            f"pip install openfeature-provider-{kind}, or ask flagd by ofrep:http://HOST:8016",
+            f"pip install openfeature-provider-{package}, or ask flagd by ofrep:http://HOST:8016",
+        )
+    if kind == "ofrep":
+        from shadow_agent.daemon import ofrep  # noqa: PLC0415 - only its users need its library
+
+        return lambda: lambda: ofrep.make(where, gate.timeout_s)
+    trusted = _certificates(gate.ca_file)
+
+    def load() -> Connect:
+        # It maps a gigabyte, which no other process of ours should carry.
+        from shadow_agent.daemon import flagd  # noqa: PLC0415
+
+        return lambda: flagd.make(where, gate.timeout_s, tls=kind == "flagds", trusted=trusted)
+
+    return load
+
+
+def _certificates(path: Path | None) -> bytes | None:
+    """Whose certificates a service may have; None: as the library does. Raises UsageError."""
+    if path is None:
+        return None
+    try:
+        data = path.read_bytes()
+        ssl.create_default_context(cadata=data.decode("ascii"))
+    except (OSError, ValueError) as error:  # what OpenSSL refuses is an OSError
+        why = error.strerror if isinstance(error, OSError) else "not PEM"
+        raise UsageError(
+            f"gate.ca-file {path}: {why}", "give a file of certificates in PEM"
         ) from error
-    host, _, port = where.rpartition(":")
-    return lambda: FlagdProvider(
-        host=host.strip("[]"), port=int(port), deadline_ms=round(gate.timeout_s * 1000)
-    )
+    return data
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # not even the package around it
+        return False
 
 
 class Flags:
@@ -180,7 +213,9 @@ class Flags:
         """``target`` is what the gate may decide by: targeting key and attribute."""
         self._gate = gate
         self._context = EvaluationContext(target, {"target": target})
-        api.set_provider(provider)
+        # one that does not answer yet is asked all the same
+        with contextlib.suppress(OpenFeatureError):
+            api.set_provider_and_wait(provider)
         self._client: OpenFeatureClient = api.get_client()
 
     def ask(self) -> Opinion:
@@ -204,6 +239,6 @@ class Flags:
 
     def _known(self, found: FlagEvaluationDetails[T]) -> T:
         if found.error_code is not None:
-            text = " ".join(str(found.error_message or found.error_code).split())[:200]
+            text = unsaid(" ".join(str(found.error_message or found.error_code).split()))[:200]
             raise GateSilent(text if text.isprintable() else ascii(text))
         return found.value

@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 import orjson
 
 from shadow_agent.config.gate import Gate
+from shadow_agent.config.values import unsaid
 from shadow_agent.daemon import flags
 from shadow_agent.daemon.cage import data_size
 from shadow_agent.daemon.dial import Dial, Who
@@ -55,7 +56,7 @@ class GateWatch:
         """
         self._gate = gate
         self._target = target
-        self._provider = flags.load_provider(gate)
+        self._load = flags.find_provider(gate)
         self._user = user
         self._sandbox = sandbox
         self._dial = dial
@@ -102,10 +103,6 @@ class GateWatch:
             os.waitpid(self.pid, 0)
             self.pid = 0
 
-    def _looks(self) -> Callable[[], flags.Opinion]:
-        """In the child: connect, and return what asks."""
-        return flags.Flags(self._gate, self._target, self._provider()).ask
-
     def _kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 
@@ -116,7 +113,8 @@ class GateWatch:
         self._spoken = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
-            _run(self._looks, self._gate.poll_s, theirs, self._user, self._sandbox, parent)
+            user, sandbox = self._user, self._sandbox
+            _run(self._load, self._gate, self._target, theirs, user, sandbox, parent)
         theirs.close()
 
     def _listen(self, now: float) -> None:
@@ -184,27 +182,30 @@ def make_gate(
 
 
 def _run(
-    connect: Callable[[], Callable[[], flags.Opinion]], poll_s: float, channel: socket.socket,
+    load: flags.Load, gate: Gate, target: str, channel: socket.socket,
     user: pwd.struct_passwd, sandbox: Sandbox, parent: int,
 ) -> NoReturn:  # fmt: skip
     code = 1
     try:
         ignore_terminal_signals()
-        bound_memory(data_size() + _MEMORY)
         name_process("shadow-gate")
+        connect = load()
+        bound_memory(data_size() + _MEMORY)
         close_all_but({channel.fileno()})
         drop_privileges(user)
         die_with_parent(parent)
         sandbox.load(Profile.ASKER)
-        ask = connect()
+        ask = flags.Flags(gate, target, connect()).ask
         while True:
             try:
                 said: dict[str, object] = ask()._asdict()
             except flags.GateSilent as exc:
                 said = {"trouble": str(exc)}
             channel.send(orjson.dumps(said)[:_LARGEST])
-            time.sleep(poll_s)
+            time.sleep(gate.poll_s)
     except BaseException as exc:  # noqa: BLE001 - the process ends here, and must say why
-        channel.send(orjson.dumps({"trouble": f"{type(exc).__name__}: {exc}"[:_REASON_MAX]}))
+        channel.send(
+            orjson.dumps({"trouble": unsaid(f"{type(exc).__name__}: {exc}")[:_REASON_MAX]})
+        )
     finally:
         os._exit(code)

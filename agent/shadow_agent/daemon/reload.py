@@ -67,10 +67,10 @@ class Reload:
 
 
 def _flat(config: Config) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"gate.provider": config.gate.provider}  # shown without its password
     for name, value in as_dict(config).items():
         if isinstance(value, dict):
-            found.update({f"{name}.{key}": inner for key, inner in value.items()})
+            found = {f"{name}.{key}": inner for key, inner in value.items()} | found
         else:
             found[name] = value
     return found

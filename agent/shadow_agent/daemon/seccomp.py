@@ -100,6 +100,7 @@ _SERVING: Final = _calls("accept accept4 listen")
 _ASKING: Final = (
     *_CONNECTING,
     *_calls("sendmmsg mmap mmap2 mprotect"),
+    *_calls("sched_getparam sched_getscheduler"),  # a mutex of gRPC's; it complains on stderr
     *(
         Call("socket", (Is(0, family), Is(1, socket.SOCK_DGRAM, _KIND_BITS)))
         for family in (socket.AF_INET, socket.AF_INET6)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 
 import pytest
 
-from shadow_agent.config import load
+from shadow_agent.config import as_dict, as_toml, load
 from shadow_agent.config.gate import Gate, GateProvider
 from shadow_agent.errors import UsageError
 
@@ -29,6 +31,7 @@ def write(folder: Path, text: str) -> Path:
         ("ofrep:https://flags.example/a", GateProvider("ofrep", "https://flags.example/a")),
         ("flagd:flags.internal:8013", GateProvider("flagd", "flags.internal:8013")),
         ("flagd:[::1]:8013", GateProvider("flagd", "[::1]:8013")),
+        ("flagds:flags.internal:8013", GateProvider("flagds", "flags.internal:8013")),
     ],
 )
 def test_providers(tmp_path: Path, written: str, meant: GateProvider) -> None:
@@ -48,6 +51,7 @@ def test_providers(tmp_path: Path, written: str, meant: GateProvider) -> None:
         ('provider = "ofrep:http://[::1"', "2: gate.provider: 'ofrep:http://[::1' is no gate"),
         ('provider = "flagd:host"', "2: gate.provider: 'flagd:host' is no gate"),
         ('provider = "flagd:host:99999"', "2: gate.provider: 'flagd:host:99999' is no gate"),
+        ('provider = "ofrep:http://h/?a=b"', "2: gate.provider: 'ofrep:http://h/?a=b' is no gate"),
         ('enabled = "a b"', "2: gate.enabled: 'a b' cannot be a flag"),
         ("poll-s = 0", "2: gate.poll-s: 0 is out of range"),
         ('poll = "1"', "2: gate: unknown key poll; did you mean poll-s?"),
@@ -64,3 +68,44 @@ def test_the_default_is_a_file() -> None:
     """Which counts when it is there."""
     assert Gate().by_default
     assert str(Gate().provider) == "file:/etc/shadow-agent/flags.json"
+
+
+SECRETS = [
+    'gate = { provider = "ofrep:http://us:secret@h:8016/a" }',
+    'gate = { provider = "ofrep:http://us:sec/secret@h" }',
+    'gate = { provider = "ofrep:us:secret@h" }',
+    'gate = { provider = "ofrep:htp://us:se secret@h" }',
+    'gate = { provider = "ofrep:http://us:secret@h:0" }',
+    'gate = { provider = "flagd:us:secret@h:8013" }',
+    'shadow = "http://us:secret@h"',
+    'shadow = "https://us:secret@h"',
+    'shadow = "http://us:sec/secret@h"',
+    'metrics = "http://us:secret@h:9464"',
+    'guard = "us://us:secret@h:1"',
+]
+
+
+@pytest.mark.parametrize("line", SECRETS)
+def test_passwords_are_not_printed(tmp_path: Path, line: str) -> None:
+    """By `config check`, records, the audit log, or an error: whatever is wrong with the URL."""
+    path = tmp_path / "own.toml"
+    path.write_text(line, encoding="utf-8")
+    flags = FLAGS if line.startswith("gate") else {**FLAGS, "shadow": None}
+    config = None
+    with contextlib.suppress(UsageError):
+        config = load(flags, path)
+    if config is None:
+        with pytest.raises(UsageError, match=r"own\.toml:1") as caught:
+            load(flags, path)
+        assert "secret" not in str(caught.value)
+    else:
+        shown = as_toml(config) + json.dumps(as_dict(config))
+        assert "secret" not in shown
+        assert "***@h" in shown
+        assert "secret" in config.gate.provider.where
+
+
+def test_certificates_for_nothing(tmp_path: Path) -> None:
+    """Without TLS nobody would look at them."""
+    with pytest.raises(UsageError, match="ca-file says nothing by itself; write provider = flagds"):
+        load(FLAGS, write(tmp_path, 'ca-file = "/a.pem"'))

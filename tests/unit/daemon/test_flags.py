@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shadow_agent.config.gate import Gate, GateProvider
-from shadow_agent.daemon.flags import Flags, GateSilent, Opinion, load_provider
+from shadow_agent.daemon.flags import Flags, GateSilent, Opinion, find_provider
 from shadow_agent.errors import UsageError
 
 
@@ -35,7 +35,7 @@ def number(value: object) -> dict[str, Any]:
 def ask(path: Path) -> Opinion:
     """What the flags in a file say."""
     gate = Gate(provider=GateProvider("file", str(path)))
-    return Flags(gate, "web", load_provider(gate)()).ask()
+    return Flags(gate, "web", find_provider(gate)()()).ask()
 
 
 def write(path: Path, flags: object) -> Path:
@@ -63,7 +63,7 @@ def test_a_file_is_read_anew(tmp_path: Path) -> None:
     """Also when it was replaced by another of the same name."""
     path = write(tmp_path / "flags.json", {"shadow.enabled": boolean(True)})
     gate = Gate(provider=GateProvider("file", str(path)))
-    flags = Flags(gate, "web", load_provider(gate)())
+    flags = Flags(gate, "web", find_provider(gate)()())
     assert flags.ask().enabled
     write(tmp_path / "new", {"shadow.enabled": boolean(False)}).rename(path)
     assert not flags.ask().enabled
@@ -170,7 +170,7 @@ def service() -> Iterator[Service]:
 def test_ofrep(service: Service) -> None:
     """On, off, a share, also as a whole number; the target is told."""
     gate = Gate(provider=GateProvider("ofrep", service.url))
-    flags = Flags(gate, "web", load_provider(gate)())
+    flags = Flags(gate, "web", find_provider(gate)()())
     service.flags = {"shadow.enabled": True}
     assert flags.ask() == Opinion(True, 1.0)
     service.flags = {"shadow.enabled": True, "shadow.sample": 0.1}
@@ -184,7 +184,7 @@ def test_ofrep(service: Service) -> None:
 def test_ofrep_nonsense(service: Service, raw: bytes) -> None:
     """Whatever comes back, it is an answer or none."""
     gate = Gate(provider=GateProvider("ofrep", service.url))
-    flags = Flags(gate, "web", load_provider(gate)())
+    flags = Flags(gate, "web", find_provider(gate)()())
     service.flags = {"shadow.enabled": True}
     service.raw = raw
     with pytest.raises(GateSilent):
@@ -195,7 +195,7 @@ def test_ofrep_is_not_there() -> None:
     """Nobody listens: silent, in one printable line."""
     gate = Gate(provider=GateProvider("ofrep", "http://127.0.0.1:1"), timeout_s=0.5)
     with pytest.raises(GateSilent) as caught:
-        Flags(gate, "web", load_provider(gate)()).ask()
+        Flags(gate, "web", find_provider(gate)()()).ask()
     assert str(caught.value).isprintable()
 
 
@@ -203,4 +203,4 @@ def test_a_provider_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> No
     """What to install, or how to do without."""
     monkeypatch.setitem(sys.modules, "openfeature.contrib.provider.flagd", None)
     with pytest.raises(UsageError, match="pip install openfeature-provider-flagd, or ask flagd by"):
-        load_provider(Gate(provider=GateProvider("flagd", "127.0.0.1:8013")))
+        find_provider(Gate(provider=GateProvider("flagd", "127.0.0.1:8013")))

@@ -10,12 +10,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shadow_agent.config.gate import Gate, GateProvider
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.gate import GateWatch, make_gate
+from shadow_agent.daemon.seccomp import NO_SANDBOX, Sandbox
 from shadow_agent.errors import UsageError
 from tests.testbed.wait import eventually
 
@@ -59,11 +61,11 @@ class Bench:
         new.chmod(0o644)
         new.rename(self.path)
 
-    def start(self, keep_s: float = 300.0) -> GateWatch:
+    def start(self, keep_s: float = 300.0, sandbox: Sandbox = NO_SANDBOX, **keys: Any) -> GateWatch:
         """Ask it often."""
         provider = GateProvider("file", str(self.path))
-        gate = Gate(provider=provider, poll_s=0.02, keep_s=keep_s)
-        self.watch = GateWatch(gate, "web", NOBODY, self.dial, self.said.append)
+        gate = Gate(**{"provider": provider, "poll_s": 0.02, "keep_s": keep_s, **keys})
+        self.watch = GateWatch(gate, "web", NOBODY, self.dial, self.said.append, sandbox)
         return self.watch
 
     def until(self, true: Callable[[], bool], ahead: float = 0.0) -> None:

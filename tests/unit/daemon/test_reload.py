@@ -29,12 +29,21 @@ def config(folder: Path, text: str) -> Config:
         ('methods = "GET"', ["methods"]),
         (RULE, ["rule"]),
         ("workers = 2", ["workers"]),
+        ('[gate]\nprovider = "ofrep:http://us:a@h"', ["gate.provider"]),
         ("[limits]\nmax-queue = 3\nring-bytes = 4096", ["limits.max-queue", "limits.ring-bytes"]),
     ],
 )
 def test_what_differs(tmp_path: Path, text: str, keys: list[str]) -> None:
     """By the names that the file has for them."""
     assert changed(config(tmp_path, ""), config(tmp_path, text)) == keys
+
+
+def test_another_password_differs(tmp_path: Path) -> None:
+    """Though none is shown: who changed it must not be told that nothing has."""
+    old, new = (
+        config(tmp_path, f'[gate]\nprovider = "ofrep:http://us:{one}@h"') for one in ("a", "b")
+    )
+    assert changed(old, new) == ["gate.provider"]
 
 
 def test_live_keys_exist(tmp_path: Path) -> None:
