@@ -2,8 +2,10 @@
 
 Redaction changes lengths, so the frames are made anew: a handshake where a flow first appears, each
 message in segments of the size of Ethernet's, acknowledged by the message behind it, and a FIN from
-either side where the flow ends. Addresses and ports are production's; sequence numbers start at 1
-in either direction; times are those of the messages' first and last bytes. Checksums are right.
+either side where the flow ends. Addresses and ports are production's; sequence numbers start where
+a clock stands, as a kernel's do, so that what begins anew on the same ports (they were used again,
+or another worker took over) is no retransmission; times are those of the messages' first and last
+bytes. Checksums are right.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ _V4: Final = bytes(10) + b"\xff\xff"
 # Locally administered addresses that nobody has.
 _CLIENT: Final = b"\x02\x00\x00\x00\x00\x01"
 _SERVICE: Final = b"\x02\x00\x00\x00\x00\x02"
+# A step of sequence numbers' start: 256 ns.
+_CLOCK_BITS: Final = 8
 _SYN, _ACK, _PUSH, _FIN = dpkt.tcp.TH_SYN, dpkt.tcp.TH_ACK, dpkt.tcp.TH_PUSH, dpkt.tcp.TH_FIN
 
 Frame = tuple[int, bytes]  # ns, bytes
@@ -29,8 +33,9 @@ Frame = tuple[int, bytes]  # ns, bytes
 class _Flow:
     __slots__ = ("at", "next")
 
-    def __init__(self) -> None:
-        self.next = [0, 0]  # sequence number of the client's and the service's next byte
+    def __init__(self, began: int) -> None:
+        start = (began >> _CLOCK_BITS) & 0xFFFF_FFFF
+        self.next = [start, start]  # sequence number of the client's and the service's next byte
         self.at = 0  # ns; a flow's frames do not go back in time
 
 
@@ -49,7 +54,7 @@ class Frames:
         flow = self._flows.get(key)
         frames: list[Frame] = []
         if flow is None:
-            flow = self._flows[key] = _Flow()
+            flow = self._flows[key] = _Flow(first)
             if len(self._flows) > self._max:
                 self._flows.popitem(last=False)
             frames += [

@@ -56,3 +56,14 @@ def test_flows_are_bounded() -> None:
     frames.message(V6, 1, 1, b"a", answer=False)
     assert frames.end(V4) == []
     assert len(frames.message(V4, 1, 1, b"a", answer=False)) == 4
+
+
+def test_what_begins_anew_is_no_retransmission() -> None:
+    """Ports used again, or a worker that took over: other sequence numbers, in either direction."""
+    starts = set()
+    for frames, began in ((Frames(), 10**9), (Frames(), 10**9 + 1000)):
+        for key in (V4, V6):
+            made = frames.message(key, began, began, b"a", answer=False)
+            client, service, *_ = (dpkt.ethernet.Ethernet(raw).data.data for _, raw in made)
+            starts |= {(key, 0, client.seq), (key, 1, service.seq)}
+    assert len(starts) == 8
