@@ -8,7 +8,7 @@ import queue
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from shadow_agent.telemetry.reasons import EvidenceLost
 
@@ -48,14 +48,14 @@ class EvidencePage:
 class Backstage(Generic[T]):
     """Stores one thing after the other. After an OSError nothing more is tried.
 
-    What stores says why a thing was not stored, None that it was, and False that it does not count.
+    What stores says why a thing was not stored, None that it was.
     """
 
     def __init__(
         self,
         name: str,
         waiting: int,
-        store: Callable[[T], EvidenceLost | Literal[False] | None],
+        store: Callable[[T], EvidenceLost | None],
         page: EvidencePage,
         worker: int,
         complain: Callable[[Exception], None],
@@ -66,20 +66,21 @@ class Backstage(Generic[T]):
         self._worker = worker
         self._complain = complain
         self._lock = threading.Lock()  # of the page: both threads count
-        self._queue: queue.Queue[tuple[T] | None] = queue.Queue(waiting)
+        self._queue: queue.Queue[tuple[T, bool] | None] = queue.Queue(waiting)
         self.broken = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, one: T) -> None:
-        """Store it soon; if there is no room to wait, or no disk, it is counted."""
-        if self.broken:
-            self.count(EvidenceLost.DISK)
-            return
-        try:
-            self._queue.put_nowait((one,))
-        except queue.Full:
-            self.count(EvidenceLost.SLOW)
+    def put(self, one: T, *, counts: bool = True) -> None:
+        """Store it soon; if there is no room to wait, or no disk, it is counted, if it counts."""
+        lost = EvidenceLost.DISK if self.broken else None
+        if lost is None:
+            try:
+                self._queue.put_nowait((one, counts))
+            except queue.Full:
+                lost = EvidenceLost.SLOW
+        if lost is not None and counts:
+            self.count(lost)
 
     def close(self) -> None:
         """Store what waits, as long as the disk takes it."""
@@ -94,11 +95,12 @@ class Backstage(Generic[T]):
 
     def _run(self) -> None:
         while (one := self._queue.get()) is not None:
-            done = self._try(one[0])
-            if done is not False:
+            thing, counts = one
+            done = self._try(thing)
+            if counts:
                 self.count(done)
 
-    def _try(self, one: T) -> EvidenceLost | Literal[False] | None:
+    def _try(self, one: T) -> EvidenceLost | None:
         if self.broken:
             return EvidenceLost.DISK
         try:

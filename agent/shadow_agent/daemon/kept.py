@@ -36,7 +36,7 @@ class Kept(NamedTuple):
         try:
             finish_file(self.write, ledger)
         except OSError as exc:
-            return f"--write: no statistics at its end: {exc.strerror}"
+            return f"--write: its statistics are not written: {exc.strerror}"
         return None
 
 

@@ -1,8 +1,9 @@
 """``attach --write FILE.pcapng``: what was copied, after redaction, for Wireshark.
 
-The supervisor opens the file, writes its start and, when the run is over, its statistics. Each
-worker redacts what it has read and appends it, an exchange with one write, so that workers share
-the file without a lock.
+The supervisor opens the file and writes its start, with room for the statistics, which it fills in
+when the run is over: that takes no space on a disk that may be full, and stands before what may be
+torn. Each worker redacts what it has read and appends it, an exchange with one write, so that
+workers share the file without a lock.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from shadow_agent import __version__
 from shadow_agent.config import Config
@@ -35,6 +36,7 @@ _COMMENT: Final = (
     "addresses, ports and times are production's. Bodies that could not be inspected are a token, "
     "and X-Shadow-Withheld says why. Bodies over 16 KiB or in several pieces are not kept."
 )
+_UNKNOWN: Final = "the agent was killed, or still runs: what is missing here is not known"
 
 
 class _Message:
@@ -56,6 +58,7 @@ class WriteSettings:
     """What a worker is told."""
 
     fd: int  # O_APPEND and O_WRONLY, shared
+    statistics: tuple[int, int]  # fd, the supervisor's own, and where they stand
     redaction_key: bytes
     rules: RedactionRules
     max_bytes: int
@@ -69,14 +72,18 @@ def open_file(config: Config, path: Path) -> WriteSettings:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o600)
+        # what is written through the one above goes to the end, wherever it should
+        again = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         name = ",".join(config.interfaces)
-        os.write(fd, pcapng.start(f"shadow-agent {__version__}", _COMMENT, name))
+        start = pcapng.start(f"shadow-agent {__version__}", _COMMENT, name)
+        os.write(fd, start + pcapng.statistics(time.time_ns(), _UNKNOWN))
     except FileExistsError as exc:
         raise UsageError(f"--write {path}: is there already", "name a new file") from exc
     except OSError as exc:
         raise UsageError(f"--write {path}: {exc.strerror}", "name a file that can be made") from exc
     return WriteSettings(
         fd=fd,
+        statistics=(again, len(start)),
         redaction_key=key,
         rules=config.privacy.rules(),
         max_bytes=config.write_limit,
@@ -88,8 +95,6 @@ def open_file(config: Config, path: Path) -> WriteSettings:
 def finish_file(settings: WriteSettings, ledger: Ledger) -> None:
     """The statistics, once no worker writes any more. Raises OSError."""
     counts = settings.page.as_dict()
-    if EvidenceLost.DISK.value in counts["lost"]:
-        return  # its end may be torn, and what stands behind that is not read
     copied, lost = ledger.packets.copied, ledger.packets.ring_full
     reasons = " ".join(f"{name}={n}" for name, n in sorted(counts["lost"].items())) or "none"
     comment = (
@@ -97,8 +102,8 @@ def finish_file(settings: WriteSettings, ledger: Ledger) -> None:
         f"{counts['stored']}, not written: {reasons}"
     )
     dropped = lost + sum(counts["lost"].values())
-    block = pcapng.statistics(time.time_ns(), copied + lost, dropped, comment)
-    os.write(settings.fd, block)
+    fd, at = settings.statistics
+    os.pwrite(fd, pcapng.statistics(time.time_ns(), comment, (copied + lost, dropped)), at)
 
 
 class WriteSink:
@@ -136,13 +141,12 @@ class WriteSink:
 
     def closed(self, flow_key: bytes) -> None:
         """A flow is over."""
-        self._backstage.put((flow_key, []))
+        self._backstage.put((flow_key, []), counts=False)
 
-    def _store(self, work: _Work) -> EvidenceLost | Literal[False] | None:
+    def _store(self, work: _Work) -> EvidenceLost | None:
         key, messages = work
-        counts: Literal[False] | None = None if messages else False  # a flow's end does not
         if self._full:
-            return EvidenceLost.FULL if messages else counts
+            return EvidenceLost.FULL
         frames: list[Frame] = [] if messages else self._frames.end(key)
         for message in messages:
             head = message.head
@@ -160,4 +164,4 @@ class WriteSink:
             return EvidenceLost.FULL
         if blocks and os.write(fd, blocks) != len(blocks):
             raise OSError(28, "no space left for a whole exchange")
-        return counts
+        return None

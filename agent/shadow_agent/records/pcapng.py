@@ -11,6 +11,8 @@ _ETHERNET: Final = 1
 _COMMENT, _APPLICATION, _NAME, _RESOLUTION = 1, 4, 2, 9
 _RECEIVED, _DROPPED = 4, 5
 _NANOSECONDS: Final = b"\x09"
+# Statistics are always of one size, so that they can be written over: bytes of their comment.
+_WIDE: Final = 400
 
 
 def start(application: str, comment: str, interface: str) -> bytes:
@@ -30,15 +32,16 @@ def packet(at_ns: int, frame: bytes) -> bytes:
     return _block(_PACKET, head + _padded(frame))
 
 
-def statistics(at_ns: int, received: int, dropped: int, comment: str) -> bytes:
-    """What the interface saw and what of it is missing, for all reasons together."""
+def statistics(at_ns: int, comment: str, counts: tuple[int, int] | None = None) -> bytes:
+    """What the interface saw and what of it is missing, for all reasons together; None: unknown."""
     head = struct.pack("<III", 0, at_ns >> 32, at_ns & 0xFFFF_FFFF)
-    options = _options(
-        (_COMMENT, comment.encode()),
-        (_RECEIVED, struct.pack("<Q", received)),
-        (_DROPPED, struct.pack("<Q", dropped)),
-    )
-    return _block(_STATISTICS, head + options)
+    numbers = [
+        (code, struct.pack("<Q", n))
+        for code, n in zip((_RECEIVED, _DROPPED), counts or (), strict=False)
+    ]
+    wide = _WIDE - 12 * len(numbers)
+    said = (_COMMENT, comment.encode()[:wide].ljust(wide))
+    return _block(_STATISTICS, head + _options(said, *numbers))
 
 
 def _block(kind: int, body: bytes) -> bytes:

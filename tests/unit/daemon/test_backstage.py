@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Literal
 
 import pytest
 
@@ -11,7 +10,7 @@ from shadow_agent.daemon.backstage import Backstage, EvidencePage
 from shadow_agent.telemetry.reasons import EvidenceLost
 
 
-def store(one: object) -> EvidenceLost | Literal[False] | None:
+def store(one: object) -> EvidenceLost | None:
     """As it is told."""
     if isinstance(one, Exception):
         raise one
@@ -22,19 +21,21 @@ def store(one: object) -> EvidenceLost | Literal[False] | None:
     ("work", "counts"),
     [
         ([None, None], {"stored": 2, "lost": {}}),
-        ([None, False, EvidenceLost.FULL], {"stored": 1, "lost": {"full": 1}}),
+        ([None, EvidenceLost.FULL], {"stored": 1, "lost": {"full": 1}}),
         ([ValueError("x"), None], {"stored": 1, "lost": {"internal": 1}}),
         ([OSError(28, "full"), None, None], {"stored": 0, "lost": {"disk": 3}}),
     ],
 )
 def test_counts(work: list[object], counts: dict[str, object]) -> None:
-    """Stored, lost by name, or nothing to count."""
+    """Stored or lost by name; what does not count is not counted, wherever it ends."""
     page = EvidencePage(1)
     complaints: list[Exception] = []
-    backstage: Backstage[object] = Backstage("t", 9, store, page, 0, complaints.append)
+    backstage: Backstage[object] = Backstage("t", 20, store, page, 0, complaints.append)
     for one in work:
         backstage.put(one)
+        backstage.put(None, counts=False)
     backstage.close()
+    backstage.put(None, counts=False)
     assert page.as_dict() == counts
     assert len(complaints) == sum(isinstance(one, ValueError) for one in work)
 

@@ -32,7 +32,7 @@ def opened(tmp_path: Path, limit: int = 1 << 20) -> WriteSettings:
 
 
 def test_exchanges_and_statistics(tmp_path: Path) -> None:
-    """Start, frames, statistics; nothing secret; 0600."""
+    """Start, statistics, frames; nothing secret; 0600."""
     settings = opened(tmp_path)
     sink = WriteSink(settings, 0, print)
     exchange, _ = pair(b'{"m":"a@b.example"}', b"")
@@ -44,7 +44,7 @@ def test_exchanges_and_statistics(tmp_path: Path) -> None:
     finish_file(settings, Ledger())
     path = tmp_path / "out.pcapng"
     data = path.read_bytes()
-    assert [kind for kind, _ in blocks(data)] == [0x0A0D0D0A, 1, *([6] * 8), 5]
+    assert [kind for kind, _ in blocks(data)] == [0x0A0D0D0A, 1, 5, *([6] * 8)]
     assert b"a@b" not in data
     assert b"hunter2" not in data
     assert b"~email." in data
@@ -71,18 +71,25 @@ def test_the_limit(tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is counted; nothing is written behind what may be torn."""
+    """Is counted, also in the file; nothing is written behind what may be torn."""
     settings = opened(tmp_path)
+    path = tmp_path / "out.pcapng"
+    assert b"what is missing here is not known" in path.read_bytes()
     sink = WriteSink(settings, 0, print)
     monkeypatch.setattr(os, "write", lambda *_: 1)
     exchange, _ = pair(b"1", b"")
     sink.ended(exchange)
+    sink.closed(exchange.flow_key)
     sink.close()
+    sink.closed(exchange.flow_key)
     monkeypatch.undo()
-    assert settings.page.as_dict()["lost"] == {EvidenceLost.DISK.value: 1}
-    before = os.fstat(settings.fd).st_size
+    assert settings.page.as_dict() == {"stored": 0, "lost": {EvidenceLost.DISK.value: 1}}
+    before = path.read_bytes()
     finish_file(settings, Ledger())
-    assert os.fstat(settings.fd).st_size == before
+    after = path.read_bytes()
+    assert len(after) == len(before)
+    assert b"not written: disk=1" in after
+    assert b"not known" not in after
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

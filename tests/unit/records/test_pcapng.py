@@ -27,7 +27,7 @@ def test_a_file(frames: list[bytes], text: str) -> None:
     """Section, interface, packets, statistics: each block closes where it says."""
     data = pcapng.start("app", text, "eth0")
     data += b"".join(pcapng.packet(1 << 60 | n, frame) for n, frame in enumerate(frames))
-    data += pcapng.statistics(1 << 60, 10, 3, text)
+    data += pcapng.statistics(1 << 60, text, (10, 3))
     found = blocks(data)
     assert [kind for kind, _ in found] == [0x0A0D0D0A, 1, *([6] * len(frames)), 5]
     for number, (_, body) in enumerate(found[2:-1]):
@@ -37,3 +37,4 @@ def test_a_file(frames: list[bytes], text: str) -> None:
         assert body[20 : 20 + length] == frames[number]
     assert struct.pack("<HHQ", 4, 8, 10) in found[-1][1]
     assert struct.pack("<HHQ", 5, 8, 3) in found[-1][1]
+    assert len(pcapng.statistics(0, "")) == len(pcapng.statistics(1, text * 99, (1, 2)))

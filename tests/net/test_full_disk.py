@@ -1,0 +1,100 @@
+"""Full disks and killed processes: what was kept is readable, the rest is counted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.net.agent import COMMAND, PATIENCE_S, PORT, Agent, Home, attach
+from tests.net.faults import drive, gone, workers
+from tests.testbed import Testbed, eventually, pyserver, traffic
+from tests.testbed.asks import Ask
+
+MIX = [Ask("GET", "/bytes/900/{n}")]
+
+
+@contextmanager
+def disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of that size."""
+    folder.mkdir(parents=True)
+    options = f"size={size},mode=0700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def readable(bed: Testbed, path: Path) -> int:
+    """Exchanges that tshark finds, and our own reader as well."""
+    fields = ("http.request.uri", "http.response.code", "tcp.analysis.retransmission")
+    shark = bed.prod.run(
+        *("tshark", "-r", path, "-d", f"tcp.port=={PORT},http", "-T", "fields"),
+        *(part for field in fields for part in ("-e", field)),
+        timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    rows = [line.split("\t") for line in shark.stdout.splitlines()]
+    asked = sum(bool(row[0]) for row in rows)
+    assert asked == sum(bool(row[1]) for row in rows)
+    assert not any(row[2] for row in rows)
+    read = bed.prod.run(COMMAND, "read", path, "--port", str(PORT), timeout=PATIENCE_S)
+    assert len(read.stdout.splitlines()) == asked
+    return asked
+
+
+def written(agent: Agent) -> dict[str, object]:
+    """What the agent says that it has written."""
+    found: dict[str, object] = agent.ask("status")["written"]
+    return found
+
+
+@pytest.fixture
+def served(bed: Testbed) -> Testbed:
+    """Production and shadow run, alike."""
+    pyserver.start(bed.service)
+    pyserver.start(bed.shadow)
+    return bed
+
+
+def test_write_on_a_full_disk(served: Testbed) -> None:
+    """Each exchange is in the file or counted, the file says so, and mirroring goes on."""
+    with disk(served.directory / "small", "64k") as folder:
+        path = folder / "out.pcapng"
+        agent = attach(served, "--write", str(path), "--workers", "2")
+        drive(served, 400, mix=MIX, connections=8)
+        agent.wait_compared(400)
+        summary = agent.stop()
+        lost = summary["written"]["lost"]
+        assert set(lost) == {"disk"}
+        assert summary["written"]["stored"] + lost["disk"] == 400
+        assert summary["coverage"] == 1.0
+        assert readable(served, path) == summary["written"]["stored"] > 0
+        assert f"not written: disk={lost['disk']}".encode() in path.read_bytes()
+
+
+def test_write_and_kill(served: Testbed) -> None:
+    """A worker's death and then the agent's: all that was written before is read, each once."""
+    home = Home(served)
+    home.path.mkdir()
+    path = home.path / "out.pcapng"
+    agent = attach(served, "--write", str(path), "--workers", "2", home=home)
+    running = traffic.start(
+        served.client, served.service.url(PORT), MIX, rate=300, duration=60, connections=8
+    )
+    agent.wait_compared(200)
+    os.kill(workers(agent)[0], signal.SIGKILL)
+    agent.wait_compared(600)
+    stored = written(agent)["stored"]
+    everybody = agent.process.tree()
+    os.kill(agent.pid, signal.SIGKILL)
+    eventually(lambda: gone(everybody), PATIENCE_S, "dead")
+    sent = running.stop().sent
+    assert isinstance(stored, int)
+    assert stored <= readable(served, path) <= sent
+    assert b"what is missing here is not known" in path.read_bytes()
