@@ -13,7 +13,7 @@ import pytest
 
 from tests.net.agent import COMMAND, PATIENCE_S, PORT, Agent, Home, attach
 from tests.net.faults import drive, gone, workers
-from tests.testbed import Testbed, eventually, pyserver, traffic
+from tests.testbed import Testbed, eventually, nginx, pyserver, traffic
 from tests.testbed.asks import Ask
 
 MIX = [Ask("GET", "/bytes/900/{n}")]
@@ -98,3 +98,48 @@ def test_write_and_kill(served: Testbed) -> None:
     assert isinstance(stored, int)
     assert stored <= readable(served, path) <= sent
     assert b"what is missing here is not known" in path.read_bytes()
+
+
+def test_evidence_and_the_audit_log_on_a_full_disk(bed: Testbed) -> None:
+    """Pairs are compared as ever; what is not kept is said once, counted, and in the metrics."""
+    nginx.start(bed.service, "v1")
+    nginx.start(bed.shadow, "v2")
+    home = Home(bed)
+    home.path.mkdir()
+    key = home.path / "evidence.key"
+    key.touch(0o600)
+    key.write_bytes(os.urandom(32))
+    config = home.path / "privacy.toml"
+    config.write_text(f'[privacy]\nevidence = true\nkey-file = "{key}"\nmax-rate = 1000.0\n')
+    with disk(home.data, "128k") as folder:
+        metrics = f"{bed.prod.v4}:9464"
+        agent = attach(bed, "--config", str(config), "--metrics", metrics, home=home)
+        drive(bed, 300, mix=[Ask("GET", "/api/price?n={n}")], connections=4)
+        agent.wait_compared(300)
+        assert home.command("ctl", "sample", "0.9").returncode == 0
+        lost = agent.ask("status")["evidence"]["lost"]["disk"]
+        shown = (
+            f'shadow_agent_evidence_total{{reason="disk",state="lost",target="eth0-8080"}} {lost}',
+            'shadow_agent_audit_lost_total{target="eth0-8080"} 1',
+        )
+
+        def scraped() -> bool:
+            text = bed.prod.run("curl", "-s", f"http://{metrics}/metrics").stdout
+            return all(line in text for line in shown)
+
+        eventually(scraped, PATIENCE_S, "metrics caught up", agent.pid)
+        summary = agent.stop()
+        assert summary["evidence"]["stored"] + lost == summary["different"] == 300
+        assert summary["audit_lost"] == 2, "ctl and detach"
+        assert agent.process.errors().count("the disk is full or failed") == 1
+        verify = (COMMAND, "audit", "verify", "--data-dir", folder)
+        assert bed.prod.run(*verify).stdout.count("1 entries, whole") == 1
+        seen = bed.prod.run(
+            *(COMMAND, "evidence", "list", "--config", config, "--data-dir", folder), check=False
+        )
+        assert seen.returncode == 2
+        assert "what is not on record is not shown" in seen.stderr
+        for vault in folder.rglob("*.vault"):
+            vault.unlink()
+        attach(bed, home=home).stop()
+        assert bed.prod.run(*verify).stdout.count("3 entries, whole") == 1

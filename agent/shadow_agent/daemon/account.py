@@ -39,7 +39,7 @@ class Account:
         self._places = places
         self._spending = spending
         self._effects = effects
-        self.kept: Callable[[], dict[str, Any]] = dict  # counts of what is kept, if anything is
+        self.kept: Callable[[], dict[str, Any]] = dict  # counts of what is kept on disk
         self._own = own
         self._began = time.monotonic()
 
@@ -109,6 +109,7 @@ class Account:
             alerts=len(self.alerts),
             cost=self._own.cost(),
             lowered_s=self._own.governor.lowered_s,
+            kept=self.kept(),
         )
 
     def next_epoch(self, production: object, shadow: object) -> None:

@@ -10,6 +10,7 @@ from shadow_agent.daemon.mirror import Mirror
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import WorkerSettings
 from shadow_agent.telemetry.ledger import Ledger
+from shadow_agent.telemetry.reasons import EvidenceLost
 
 if TYPE_CHECKING:
     from shadow_agent.daemon.evidence import EvidenceSettings
@@ -38,6 +39,26 @@ class Kept(NamedTuple):
         except OSError as exc:
             return f"--write: its statistics are not written: {exc.strerror}"
         return None
+
+
+class FullDisk:
+    """Watches for what is not kept any more, and says it once."""
+
+    def __init__(self, kept: Kept, say: Callable[[str], None]) -> None:
+        """``say`` is told in one line."""
+        self._kept = kept
+        self._say = say
+        self._said: set[str] = set()
+
+    def tick(self, now: float) -> None:
+        """See Watch."""
+        for name, counts in self._kept.counts().items():
+            if EvidenceLost.DISK in counts["lost"] and name not in self._said:
+                self._said.add(name)
+                self._say(
+                    f"{name}: the disk is full or failed; the worker that met it keeps nothing "
+                    "more in this run, and counts that; mirroring goes on"
+                )
 
 
 def open_kept(config: Config, folder: RunFolder) -> Kept:

@@ -18,7 +18,7 @@ from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.effects import SideEffects
 from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.gate import make_gate
-from shadow_agent.daemon.kept import Kept, open_kept
+from shadow_agent.daemon.kept import FullDisk, Kept, open_kept
 from shadow_agent.daemon.operator import Operator
 from shadow_agent.daemon.own import Own
 from shadow_agent.daemon.places import Places
@@ -141,7 +141,7 @@ def assemble(
     vouched = None if effects.vouch is None else effects.vouch.fresh
     writes = Writes(config, vouched, fleet.allow_writes, voice.say)
     watches: list[Watch] = [fleet, control, places, spending, own]
-    watches.append(Retention(config, folder.path, voice.say))
+    watches += [Retention(config, folder.path, voice.say), FullDisk(kept, voice.say)]
     watches += [*effects.watches(dial, voice.say), writes]
     gate = make_gate(config.gate, config.target, user, dial, voice.say, sandbox)
     others = [one for one in (metrics, gate) if one is not None]
@@ -149,7 +149,7 @@ def assemble(
         fleet.memory.open(one.pid)  # while we may still look into them
     own.watch(tap, dial, books, fleet, others)
     account = Account(run, tap, books, fleet, places, spending, effects, own)
-    account.kept = kept.counts
+    account.kept = lambda: {**kept.counts(), "audit_lost": audit.lost}
     own.governor.on_change.append(lambda _: voice.note(folder.write_run(account.note_governor())))
     if gate is not None:
         stack.callback(gate.close)

@@ -31,7 +31,7 @@ from shadow_agent.telemetry.families import (
     gauge,
 )
 from shadow_agent.telemetry.ledger import LINES, Line, coverage, reach
-from shadow_agent.telemetry.own_metrics import governed, own_cost
+from shadow_agent.telemetry.own_metrics import governed, kept, own_cost
 from shadow_agent.telemetry.reasons import (
     AliasEvent,
     BodyResult,
@@ -240,6 +240,7 @@ def _about(target: str, shown: Exposition) -> Iterator[Metric]:
     yield interrupted
     yield counter("alerts", "Alerts raised.", target, shown.alerts)
     yield from governed(target, shown.state, shown.lowered_s)
+    yield from kept(target, shown.kept)
     if shown.cost is not None:
         yield from own_cost(target, shown.cost)
 

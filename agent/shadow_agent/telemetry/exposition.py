@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from shadow_agent.telemetry.ledger import Ledger
 from shadow_agent.telemetry.run import Cost, Interruption, Run, State
@@ -20,3 +21,4 @@ class Exposition(NamedTuple):
     alerts: int = 0  # raised so far
     cost: Cost | None = None
     lowered_s: float = 0.0  # for how long less than the configured sample was mirrored
+    kept: Mapping[str, Any] = {}  # on disk, as in the summary

@@ -1,16 +1,18 @@
-"""Metrics of the agent itself: what it costs, and when it does less."""
+"""Metrics of the agent itself: what it costs, when it does less, and what it could not keep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from shadow_agent.policy.governor import Cause
 from shadow_agent.telemetry.families import PREFIX, counter, gauge
+from shadow_agent.telemetry.reasons import EvidenceLost
 from shadow_agent.telemetry.run import Cost, State
 
-__all__ = ["governed", "own_cost"]
+__all__ = ["governed", "kept", "own_cost"]
 
 
 def governed(target: str, state: State, lowered_s: float) -> Iterator[Metric]:
@@ -35,6 +37,25 @@ def governed(target: str, state: State, lowered_s: float) -> Iterator[Metric]:
     for cause in Cause:
         causes.add_metric((target, str(cause)), float(cause == state.cause))
     yield causes
+
+
+def kept(target: str, found: Mapping[str, Any]) -> Iterator[Metric]:
+    """What is on disk, by the summary's names; nothing of what nobody asked for."""
+    for name in ("evidence", "written"):
+        counts = found.get(name)
+        if counts is None:
+            continue
+        family = CounterMetricFamily(
+            f"{PREFIX}{name}",
+            "Pairs stored as evidence, or lost." if name == "evidence" else "Exchanges of --write.",
+            labels=("target", "state", "reason"),
+        )
+        family.add_metric((target, "stored", ""), counts["stored"])
+        for reason in EvidenceLost:
+            family.add_metric((target, "lost", str(reason)), counts["lost"].get(reason, 0))
+        yield family
+    lost = "Entries that the audit log could not take."
+    yield counter("audit_lost", lost, target, found.get("audit_lost", 0))
 
 
 def own_cost(target: str, cost: Cost) -> Iterator[Metric]:

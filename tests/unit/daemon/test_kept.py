@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 from shadow_agent.config import Config, Privacy, ShadowUrl
-from shadow_agent.daemon.kept import keep, kept_fds, open_kept
+from shadow_agent.daemon.kept import FullDisk, Kept, keep, kept_fds, open_kept
 from shadow_agent.daemon.mirror import Mirror
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import WorkerSettings
@@ -61,3 +61,18 @@ def test_asked_for(tmp_path: Path) -> None:
     close()
     for fd in kept.fds:
         os.close(fd)
+
+
+def test_a_full_disk_is_said_once() -> None:
+    """Of each thing that is kept; what is lost otherwise is counted only."""
+    said: list[str] = []
+    lost = {"rate": 3}
+    page = SimpleNamespace(as_dict=lambda: {"stored": 1, "lost": lost})
+    watch = FullDisk(Kept(cast(Any, SimpleNamespace(page=page))), said.append)
+    watch.tick(0.0)
+    assert said == []
+    lost["disk"] = 1
+    watch.tick(0.25)
+    watch.tick(0.5)
+    assert len(said) == 1
+    assert said[0].startswith("evidence: the disk is full or failed")

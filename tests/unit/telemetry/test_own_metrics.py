@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric
 
 from shadow_agent.policy.governor import Cause
-from shadow_agent.telemetry.own_metrics import governed, own_cost
+from shadow_agent.telemetry.own_metrics import governed, kept, own_cost
+from shadow_agent.telemetry.reasons import EvidenceLost
 from shadow_agent.telemetry.run import BpfCost, Cost, ProcessCost, State
 
 
@@ -50,3 +51,17 @@ def test_the_tap() -> None:
     measured = Cost(1.0, 10, (), BpfCost(run_time_ns=1000, packets=10))
     assert flat(own_cost("web", measured))[name, ""] == 1e-7
     assert (name, "") not in flat(own_cost("web", Cost(1.0, 10)))
+
+
+def test_what_is_kept() -> None:
+    """Every reason from the start where it was asked for, nothing where not."""
+    quiet = flat(kept("web", {}))
+    assert quiet == {("shadow_agent_audit_lost_total", ""): 0}
+    found = list(
+        kept("web", {"written": {"stored": 5, "lost": {"disk": 2}}, "audit_lost": 1}),
+    )
+    (lines,) = (one.samples for one in found if one.name == "shadow_agent_written")
+    by_reason = {(one.labels["state"], one.labels["reason"]): one.value for one in lines}
+    assert by_reason.pop(("stored", "")) == 5
+    assert by_reason == {("lost", str(one)): 2.0 * (one == "disk") for one in EvidenceLost}
+    assert flat(found[-1:]) == {("shadow_agent_audit_lost_total", ""): 1}
