@@ -23,12 +23,23 @@ import orjson
 
 from shadow_agent.daemon.dial import Change, Who
 from shadow_agent.errors import UsageError
-from shadow_agent.records.chain import MAX_LINE, MENDED, Head, Verdict, check, mend, read, seal
+from shadow_agent.records.chain import (
+    MAX_LINE,
+    MENDED,
+    Broken,
+    Head,
+    Verdict,
+    check,
+    mend,
+    read,
+    seal,
+)
 
 LOG: Final = "audit.log"
 HEAD: Final = "audit.head"
-# Stands for a head that is none: it is written whole or not at all. No chain reaches it.
-_ALTERED: Final = Head(1 << 62, "")
+# Stands for a head that is none: it is written whole or not at all.
+_ALTERED: Final = Head(-1, "")
+_MANY: Final = 1 << 62  # more entries than any log has
 
 
 class Actor(NamedTuple):
@@ -70,8 +81,10 @@ class AuditLog:
             elif torn:
                 line, head = seal({**_when(), "what": MENDED, **fields, "about": mend(torn)}, head)
                 data += line
-            noted = self._believed()
-            if noted.number > head.number or (noted.number == head.number and noted != head):
+            noted = self._noted()
+            if _unknown(noted, head):
+                head = Head(head.number + 1, "")  # what may be missing stays missing
+            elif noted is not None and noted.number >= head.number and noted != head:
                 # Shortened or altered: go on from what was, so that the break stays to be seen.
                 head = noted
             line, head = seal({**_when(), "what": what, **fields, "about": about}, head)
@@ -89,32 +102,38 @@ class AuditLog:
         """Check all of it against its head and what was noted elsewhere. Raises UsageError."""
         anchors = [*expect]
         try:
-            anchors += self._noted()
-            if not self.path.exists() and not anchors:
+            noted = self._noted()
+            if noted is not None and noted != _ALTERED:
+                anchors.append(noted)
+            if not self.path.exists() and not anchors and noted is None:
                 raise UsageError(
                     f"{self.path}: no audit log there", "name the data directory with --data-dir"
                 )
+            found = self._check(anchors)
+        except OSError as exc:
+            raise UsageError(f"{self.path}: {exc.strerror}", "run as root") from exc
+        if found.broken is None and _unknown(noted, found.head):
+            lost = f"may be missing: {self._head}, which counts them, was removed or altered"
+            found = found._replace(broken=Broken(found.head.number + 1, lost))
+        return found
+
+    def _check(self, anchors: list[Head]) -> Verdict:
+        try:
             with self._locked(os.O_RDONLY) as log:
                 return check(_lines(log), anchors)
         except FileNotFoundError:
             return check((), anchors)
-        except OSError as exc:
-            raise UsageError(f"{self.path}: {exc.strerror}", "run as root") from exc
 
-    def _noted(self) -> list[Head]:
+    def _noted(self) -> Head | None:
+        """How far the log went; None if nothing says so."""
         try:
             noted = orjson.loads(self._head.read_bytes()[:MAX_LINE])
             head = Head(int(noted["n"]), str(noted["sum"]))
         except FileNotFoundError:
-            return []
-        except (orjson.JSONDecodeError, KeyError, OverflowError, TypeError, ValueError):
-            return [_ALTERED]
-        return [head if 0 < head.number < _ALTERED.number else _ALTERED]
-
-    def _believed(self) -> Head:
-        """The head that was noted; the start of a chain when there is none, or one altered."""
-        noted = self._noted()
-        return noted[0] if noted and noted[0] != _ALTERED else Head()
+            return None
+        except (LookupError, OverflowError, TypeError, ValueError):
+            return _ALTERED
+        return head if 0 < head.number < _MANY else _ALTERED
 
     @contextlib.contextmanager
     def _locked(self, access: int = os.O_RDWR | os.O_CREAT) -> Iterator[BinaryIO]:
@@ -144,6 +163,8 @@ class AuditLog:
         try:
             with os.fdopen(fd, "wb") as out:
                 out.write(orjson.dumps({"n": head.number, "sum": head.sum}))
+                out.flush()
+                os.fsync(out.fileno())  # a power cut must not leave half of one
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
@@ -194,6 +215,11 @@ class AuditTrail:
             self.lost += 1
             self._unsaid += 1
             self._say(f"{self._log.path}: {what} is not on record: {exc.strerror}")
+
+
+def _unknown(noted: Head | None, head: Head) -> bool:
+    """Whether entries may be missing and nothing says so; a crash costs the first head only."""
+    return noted == _ALTERED or (noted is None and head.number > 1)
 
 
 def _write_all(fd: int, data: bytes) -> None:

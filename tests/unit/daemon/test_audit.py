@@ -139,6 +139,40 @@ def test_a_head_that_was_altered(tmp_path: Path, noted: bytes) -> None:
     assert log.verify().broken is not None
 
 
+@pytest.mark.parametrize("noted", [None, b"", b'{"n":-1,"sum":"x"}'])
+def test_cut_and_its_head_with_it(tmp_path: Path, noted: bytes | None) -> None:
+    """Who removes the last entry and what counts them is seen, before the next entry and after."""
+    log = AuditLog(tmp_path)
+    for _ in range(4):
+        log.write("ctl sample", "web", {})
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    log.path.write_bytes(b"".join(lines[:-1]))
+    head = tmp_path / audit.HEAD
+    if noted is None:
+        head.unlink()
+    else:
+        head.write_bytes(noted)
+    broken = log.verify().broken
+    assert broken is not None
+    assert broken.line == 4
+    assert "audit.head" in broken.reason
+    for _ in range(2):
+        log.write("detach", "web", {})
+        broken = log.verify().broken
+        assert broken is not None
+        assert broken.line == 4
+
+
+def test_a_crash_before_the_first_head(tmp_path: Path) -> None:
+    """Is no fault."""
+    log = AuditLog(tmp_path)
+    log.write("attach", "web", {})
+    (tmp_path / audit.HEAD).unlink()
+    assert log.verify().broken is None
+    log.write("detach", "web", {})
+    assert log.verify().broken is None
+
+
 def test_a_pipe_in_its_place(tmp_path: Path) -> None:
     """Neither reading nor writing waits for the other end."""
     os.mkfifo(tmp_path / audit.LOG)
