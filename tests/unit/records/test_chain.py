@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -98,6 +99,33 @@ def test_a_long_entry() -> None:
     assert len(line) <= MAX_LINE
     assert json.loads(line)["about"] == {"left_out": "too long"}
     assert check([line], [head]).broken is None
+
+
+def test_no_entry_is_too_long_to_be_read() -> None:
+    """Whatever an entry's length, its own line is one that a check takes."""
+    for size in range(MAX_LINE - 300, MAX_LINE):
+        assert read(seal({"about": "y" * size}, Head())[0]) is not None
+
+
+def test_what_is_no_entry() -> None:
+    """A line whose newline is missing, though it is whole, and one that is too long."""
+    line, _ = seal({"what": "attach"}, Head())
+    assert read(line) is not None
+    assert read(line[:-1]) is None
+    assert read(line[:-1] + b" " * MAX_LINE + b"\n") is None
+
+
+def test_an_emptied_log() -> None:
+    """Shows against the head."""
+    assert check([], [head_of(chain(2))]).broken == (1, "entries 1 to 2 are missing")
+
+
+def test_the_format_lasts() -> None:
+    """Logs of yesterday's release are checked with these names and sums."""
+    line, _ = seal({"what": "attach"}, Head())
+    body = b'{"n":1,"prev":"' + b"0" * 64 + b'","what":"attach"}'
+    assert json.loads(line) == {**json.loads(body), "sum": hashlib.sha256(body).hexdigest()}
+    assert mend(b"x") == {"bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
 
 
 @given(st.binary(max_size=80))

@@ -53,6 +53,17 @@ def test_a_record() -> None:
     assert made["production"]["body_len"] == 25  # type: ignore[index]
 
 
+def test_bytes_that_are_no_text() -> None:
+    """Are stored escaped, wherever they are."""
+    exchange, reply = pair(b"{}", b"{}")
+    request = parse_request(b"GET /\xff HTTP/1.1\r\nHost: a\xfe\r\n\r\n")
+    assert isinstance(request, RequestHead)
+    exchange.request = request
+    text = json.dumps(stored(exchange, reply)["request"])
+    assert "xff" in text
+    assert "xfe" in text
+
+
 def test_a_shadow_that_failed() -> None:
     """What there is of its answer; without a head nothing."""
     exchange, _ = pair(b"{}", b"{}")

@@ -21,6 +21,11 @@ def test_a_conversation(key: bytes) -> None:
     made += frames.message(key, 15, 40, answer, answer=True)
     made += frames.end(key)
     assert [at for at, _ in made] == [10, 10, 10, 10, 15, 15, 40, 40, 40, 40]
+    assert [dpkt.ethernet.Ethernet(raw).data.data.sport for _, raw in made[-3:]] == [
+        40000,
+        80,
+        40000,
+    ]
     streams: dict[int, bytes] = {40000: b"", 80: b""}
     expected: dict[int, int] = {}
     for _, raw in made:

@@ -31,10 +31,12 @@ def test_a_file(frames: list[bytes], text: str) -> None:
     found = blocks(data)
     assert [kind for kind, _ in found] == [0x0A0D0D0A, 1, *([6] * len(frames)), 5]
     for number, (_, body) in enumerate(found[2:-1]):
-        _, high, low, length, original = struct.unpack_from("<IIIII", body)
+        interface, high, low, length, original = struct.unpack_from("<IIIII", body)
+        assert interface == 0
         assert high << 32 | low == 1 << 60 | number
         assert length == original == len(frames[number])
         assert body[20 : 20 + length] == frames[number]
     assert struct.pack("<HHQ", 4, 8, 10) in found[-1][1]
     assert struct.pack("<HHQ", 5, 8, 3) in found[-1][1]
     assert len(pcapng.statistics(0, "")) == len(pcapng.statistics(1, text * 99, (1, 2)))
+    assert all(body.endswith(bytes(4)) for kind, body in found if kind != 6)  # opt_endofopt
