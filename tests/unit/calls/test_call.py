@@ -34,6 +34,8 @@ def test_hashes_compare_under_one_key_only() -> None:
     other.add(b"amount=1")
     assert (whole.digest(), whole.size) == (pieces.digest(), 8)
     assert whole.digest() != other.digest()
+    pieces.add(b"0")
+    assert pieces.digest() != whole.digest()
     assert Body(b"k").digest() is None
 
 

@@ -24,7 +24,7 @@ class Paper:
 
     def _tell(self, call: Call, address: bytes, port: int) -> None:
         assert address[12:] == bytes((10, 0, 0, 9))
-        assert port == 80
+        assert port == 8443
         self.calls.append(call)
 
     def send(
@@ -37,7 +37,7 @@ class Paper:
         direction: int = 0,
     ) -> None:
         """A segment ``at`` bytes after the SYN's number."""
-        key = flow_key("10.0.0.1", source, "10.0.0.9", 80)
+        key = flow_key("10.0.0.1", source, "10.0.0.9", 8443)
         self.outgoing.push(
             Segment(self.now, key, direction, (ISN + at) % 2**32, 1, flags, data, len(data), True)
         )

@@ -37,16 +37,18 @@ def test_a_request() -> None:
 def test_requests_in_a_row() -> None:
     """Pipelined, chunked, absolute form."""
     data = (
-        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        b"GET /a?q HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+        b"GET /b HTTP/1.1\r\n\r\n"
         b"POST http://b:8080/c HTTP/1.1\r\nHost: lie\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2\r\nhi\r\n0\r\n\r\n"
     )
     found = _calls(data)
-    assert [(one.method, one.path, one.size) for one in found] == [
-        ("GET", "/", 0),
-        ("POST", "/c", 2),
+    assert [(one.method, one.host, one.path, one.query, one.size) for one in found] == [
+        ("GET", "a", "/a", True, 1),
+        ("GET", "", "/b", False, 0),
+        ("POST", "b:8080", "/c", False, 2),
     ]
-    assert found[1].body_hash == _hash(b"hi")
+    assert found[2].body_hash == _hash(b"hi")
 
 
 def test_a_request_that_is_cut_is_a_call() -> None:
@@ -71,9 +73,20 @@ def test_no_http_is_told_once(data: bytes) -> None:
 def test_expectations_and_keep_alive() -> None:
     """What a server has to know to answer."""
     reader = WebReader(KEY)
+    assert not reader.expects
+    reader.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: some\r\n\r\n")
+    assert not reader.expects
+    reader.feed(b"x")
     reader.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n")
     assert reader.expects
     reader.feed(b"x")
     assert reader.keep_alive
     reader.feed(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
     assert not reader.keep_alive
+
+
+def test_nothing_follows_an_upgrade() -> None:
+    """What comes behind it is another protocol's."""
+    reader = WebReader(KEY)
+    (call,) = reader.feed(b"GET /ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert (call.path, reader.keep_alive) == ("/ws", False)
