@@ -10,7 +10,7 @@ from shadow_agent.config import parse
 from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.policy.alias import AliasLimits
 from shadow_agent.policy.alias_learn import AliasRule
-from shadow_agent.policy.draft import Unfit, check_name, check_value
+from shadow_agent.policy.draft import Unfit, check_name
 from shadow_agent.policy.edit import recipe
 from shadow_agent.policy.edit_shape import shape_of
 from shadow_agent.policy.identity import MAX_LINE, Forwarded, Marks, field_line
@@ -132,10 +132,6 @@ def _field_name(text: str) -> None:
 
 def _prefix(value: object) -> str:
     text = parse.text(value)
-    try:
-        check_value(text.encode())
-    except Unfit as error:
-        raise ValueError(f"{text!r} holds control characters") from error
     if len(text) > MAX_LINE:
         raise ValueError(f"a prefix of {len(text)} characters; at most {MAX_LINE}")
     return text

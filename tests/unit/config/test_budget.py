@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shadow_agent.config import Config, load
-from shadow_agent.config.budget import Budget
+from shadow_agent.config.budget import Budget, cost
 from shadow_agent.errors import UsageError
 from shadow_agent.policy.breaker import BreakerTerms
 
@@ -47,6 +47,11 @@ def test_what_is_written_is_meant(tmp_path: Path) -> None:
     )
     assert config.breaker == BreakerTerms(enabled=False, share=0.25, behind_s=2)
     assert (config.most_requests, config.most_seconds) == (5, 6.0)
+
+
+def test_nothing_is_a_cost_too() -> None:
+    """So are parts of one."""
+    assert (cost(0), cost(0.5)) == (0, 0.5)
 
 
 def test_flags_go_before(tmp_path: Path) -> None:

@@ -44,6 +44,21 @@ def test_what_is_printed_loads_to_the_same(tmp_path: Path, flags: dict[str, obje
     assert load({}, path) == config
 
 
+def test_rows_are_printed_too(tmp_path: Path) -> None:
+    """Each with what it says, in order."""
+    path = tmp_path / "own.toml"
+    path.write_text(
+        '[[rule]]\nname = "pay"\nmethod = "POST"\npath = "/pay/{id}"\naction = "replay"\n'
+        '[[rule]]\nname = "rest"\naction = "drop"\n'
+        '[[namespace]]\nprefix = "s-"\nat = ["header:X-Id", "json:$.id"]\n',
+        encoding="utf-8",
+    )
+    config = load({"iface": ["eth0"], "port": [1], "shadow": "http://s"}, path)
+    assert [row["name"] for row in as_dict(config)["rule"]] == ["pay", "rest"]
+    path.write_text(as_toml(config), encoding="utf-8")
+    assert load({}, path) == config
+
+
 def test_every_key_is_shown() -> None:
     """Those that are not set as a comment, so that a reader learns of them."""
     text = as_toml(load({"iface": ["eth0"], "port": [1], "shadow": "http://s"}))

@@ -66,6 +66,7 @@ def test_a_target_may_be_named_without_tables(tmp_path: Path) -> None:
         ("json = 1", "{}:1: json: 1 is not true or false"),
         ("sample = true", "{}:1: sample: True is not a number"),
         ("limits = 5", "{}:1: limits: not a table; write [limits]"),
+        ("[rule]\npath = '/x'", "{}:1: rule: not an array of tables; write [[rule]] above each"),
         (
             "[limits]\nring_byte = 1",
             "{}:2: limits: unknown key ring_byte; did you mean ring-bytes?",

@@ -64,6 +64,12 @@ def test_mistakes(tmp_path: Path, text: str, line: str) -> None:
     assert f"own.toml:{line}" in str(caught.value)
 
 
+def test_flags_have_names_of_the_operators(tmp_path: Path) -> None:
+    """Every key is meant as written."""
+    gate = load(FLAGS, write(tmp_path, 'enabled = "a.on"\nsample = "a/share"\nkeep-s = 7')).gate
+    assert (gate.enabled, gate.sample, gate.keep_s) == ("a.on", "a/share", 7.0)
+
+
 def test_the_default_is_a_file() -> None:
     """Which counts when it is there."""
     assert Gate().by_default
