@@ -81,7 +81,6 @@ class HelloServer:
         return False
 
     async def _converse(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_WHOLE_S):
                 await self._answer(connection)

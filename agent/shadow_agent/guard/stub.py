@@ -131,7 +131,6 @@ class StubServer:
         await asyncio.gather(*self._open, return_exceptions=True)
 
     async def _converse(self, connection: socket.socket, stub: Stub) -> None:
-        connection.setblocking(False)
         conversation = Conversation(stub, self._key, self._tell)
         with contextlib.closing(connection), contextlib.suppress(OSError, TimeoutError):
             try:

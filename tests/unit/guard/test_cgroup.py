@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -111,7 +112,8 @@ def test_what_was_made_is_removed() -> None:
     found.close()
     assert not found.path.exists()
     found.path.mkdir()
-    Cgroup.prepare(found.path).close()
+    for _ in range(2):  # the lock is let go as well
+        Cgroup.prepare(found.path).close()
     found.path.rmdir()
 
 
@@ -120,3 +122,31 @@ def test_one_guard_at_a_time(cgroup: Cgroup) -> None:
     """Also before anything runs in it."""
     with pytest.raises(UsageError, match=r"another guard is on it; give this one"):
         Cgroup.prepare(cgroup.path)
+
+
+@needs_root
+def test_all_are_ended_before_linux_5_14(cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no cgroup.kill: one after the other."""
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        Path(cgroup.path, "cgroup.procs").write_text(str(child.pid))
+        with monkeypatch.context() as old:
+            old.setattr(module.Path, "write_text", _no_such_file)
+            cgroup.kill()
+        assert child.wait(5) == -signal.SIGKILL
+    finally:
+        child.kill()
+        child.wait(5)
+
+
+def _no_such_file(*_: object, **__: object) -> int:
+    raise FileNotFoundError
+
+
+@needs_root
+def test_who_came_in_before_the_lock_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another guard had it between the look and the lock, and was killed."""
+    looks = iter([[], [7]])
+    monkeypatch.setattr(Cgroup, "pids", lambda _: next(looks))
+    with pytest.raises(UsageError, match="1 processes are in it already"):
+        Cgroup.prepare(Path(f"shadow-agent-late-{os.getpid()}"))

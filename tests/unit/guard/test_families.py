@@ -83,3 +83,17 @@ def test_jumps_stay_inside() -> None:
         for at in range(count):
             left, right = code[8 * at + 2], code[8 * at + 3]
             assert at + 1 + max(left, right) < count + (code[8 * at] == 6)
+
+
+def test_another_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not filtered, so that the guard can tell."""
+    monkeypatch.setattr(families, "here", lambda: None)
+    assert families.restrict() is False
+
+
+@pytest.mark.skipif(families.here() is None, reason="a machine the filter knows")
+def test_a_filter_that_the_kernel_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """COMMAND does not run without it."""
+    monkeypatch.setattr(families, "program", lambda _: b"")
+    with pytest.raises(OSError, match="seccomp"):
+        families.restrict()

@@ -87,6 +87,12 @@ def test_another_key_learns_nothing(guard: Answering) -> None:
     assert guard.server.refused == 1
 
 
+def test_who_is_gone_leaves_room(guard: Answering) -> None:
+    """The agent asks for ever: its earlier questions hold no connection."""
+    for _ in range(20):
+        assert guard.greet().active
+
+
 def test_strangers_do_not_keep_the_agent_out(guard: Answering) -> None:
     """Who holds every connection and says nothing gives way to who has the key."""
     with contextlib.ExitStack() as stack:
@@ -191,3 +197,12 @@ def _replay(impostor: socket.socket, opening: bytes, question: bytes, answer: by
         wire.receive(connection, len(question), time.monotonic() + 10)
         connection.sendall(answer)
         connection.recv(1)
+
+
+def test_the_port_is_there_again_at_once(files: tuple[int, int]) -> None:
+    """Connections that the last guard closed may linger."""
+    guard = Answering(files)
+    guard.server.hear(orjson.dumps(STATE))
+    guard.greet()
+    guard.close()
+    hello.listen(guard.address, "--hello").close()

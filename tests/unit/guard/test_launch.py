@@ -172,6 +172,12 @@ def test_a_cgroup_that_cannot_be_entered(cgroup: Cgroup) -> None:
         launch.start(["/bin/true"], gone, NOBODY, ())
 
 
+def test_a_broker_that_cannot_be_covered(cgroup: Cgroup) -> None:
+    """The command does not run beside it."""
+    with pytest.raises(HostError, match="cover sockets: mount /no/such: No such file"):
+        launch.start(["/bin/true"], cgroup, NOBODY, (Path("/no/such"),))
+
+
 def test_standard_files_are_no_network_sockets() -> None:
     """A socket from before the cgroup is not guarded; a journal's Unix socket is none of those."""
     left, right = socket.socketpair()

@@ -32,6 +32,10 @@ PAID = answers.made(201, b'{"id":1}', {})
 ANY = answers.made(200, b"ok", {})
 WEB = Stub("pay.example", "10.0.0.9", 80, {"POST": PAID})
 BOTH = Stub("pay.example", "10.0.0.9", 80, {"POST": PAID, "": ANY})
+RAW = Stub(
+    "pay.example", "10.0.0.9", 80,
+    {"": answers.Answer(b"HTTP/1.0 200 OK\r\n\r\n", b"bye", closes=True)},
+)  # fmt: skip
 MAIL = Stub("mail.example", "10.0.0.8", 25, {"": answers.MAIL})
 
 
@@ -114,6 +118,24 @@ def test_what_is_said_at_once_is_bounded() -> None:
     assert len(calls) == 2000
 
 
+@pytest.mark.parametrize(
+    ("stub", "data", "said"),
+    [
+        (WEB, b"GET / HTTP/9.9\r\n\r\n", b"HTTP/1.1 400 "),
+        (WEB, b"POST / HTTP/1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", PAID.to("")),
+        (RAW, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\nbye"),
+        (MAIL, b"QUIT\r\n", b"221 "),
+    ],
+    ids=["malformed", "asked for", "without a length", "quit"],
+)
+def test_the_last_answer_ends_the_connection(stub: Stub, data: bytes, said: bytes) -> None:
+    """Said first, and whole."""
+    conversation = Conversation(stub, b"k" * 32, lambda _, __: None)
+    conversation.greeting()
+    assert conversation.received(data).startswith(said)
+    assert conversation.over
+
+
 def test_mail(serving: type[Serving]) -> None:
     """A real client hands a message over."""
     server = serving(MAIL)
@@ -189,6 +211,7 @@ def test_connections_are_bounded(serving: type[Serving]) -> None:
     count = MAX_CONNECTIONS + 50
     many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(count)]
     eventually(lambda: server.server.crowded >= 51, 10, "crowded")
+    assert server.server.crowded == 51
     first.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
     assert first.recv(1000).startswith(b"HTTP/1.1 201")
     for one in (first, *many):
