@@ -133,13 +133,11 @@ class ControlServer:
             answer({"ok": False, "error": 'not a command such as {"command": "status"}'})
 
     def _answer(self, client: _Client, reply: dict[str, Any]) -> None:
-        if client.sock.fileno() < 0:
-            return  # it did not wait
         try:
             client.sock.settimeout(_SEND_S)
             client.sock.sendall(orjson.dumps(reply) + b"\n")
         except OSError:
-            pass  # it does not listen any more
+            pass  # it did not wait, or does not listen
         self._drop(client)
 
     def _drop(self, client: _Client) -> None:

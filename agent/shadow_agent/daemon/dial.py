@@ -65,11 +65,6 @@ class Dial:
         return min(self._shares.values())
 
     @property
-    def factor(self) -> float:
-        """The governor's."""
-        return self._factor
-
-    @property
     def stopped(self) -> dict[str, str]:
         """Who stands in the way of mirroring, and why."""
         return {who.value: why for who, why in self._stopped.items()}

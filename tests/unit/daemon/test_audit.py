@@ -130,7 +130,14 @@ def test_its_last_entry_made_anew(tmp_path: Path) -> None:
     assert broken.line == 3
 
 
-@pytest.mark.parametrize("noted", [b'{"n":-1,"sum":"x"}', b'{"n":1e400,"sum":"x"}'])
+@pytest.mark.parametrize(
+    "noted",
+    [
+        b'{"n":-1,"sum":"x"}',
+        b'{"n":1e400,"sum":"x"}',
+        orjson.dumps({"n": 0, "sum": Head().sum}),  # as if nothing had been written yet
+    ],
+)
 def test_a_head_that_was_altered(tmp_path: Path, noted: bytes) -> None:
     """No number of entries is a fault, not a pass."""
     log = AuditLog(tmp_path)
@@ -255,3 +262,17 @@ def test_the_gate(tmp_path: Path) -> None:
     assert entry["about"] == {
         "why": "shadow.enabled is off", "sample": 0.5, "stopped": ["gate"]
     }  # fmt: skip
+
+
+def test_what_operators_did(tmp_path: Path) -> None:
+    """Commands that were obeyed, by whom; neither questions nor what was refused."""
+    trail = AuditTrail(tmp_path, "web", print)
+    for command, done in (
+        ({"command": "status"}, {"ok": True}),
+        ({"command": "sample", "fraction": 7}, {"ok": False}),
+        ({"command": "sample", "fraction": 0.5}, {"ok": True, "sample": 0.5}),
+    ):
+        trail.told({**command, "by": (1000, 77)}, done)
+    (entry,) = entries(tmp_path)
+    assert (entry["what"], entry["uid"], entry["pid"]) == ("ctl sample", 1000, 77)
+    assert entry["about"] == {"fraction": 0.5, "done": {"ok": True, "sample": 0.5}}

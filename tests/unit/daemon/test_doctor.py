@@ -136,15 +136,17 @@ def test_routes_to_the_shadow() -> None:
 def test_a_shadow_that_does_not_answer_is_a_warning() -> None:
     """It may come; a name that means nothing does not."""
 
-    def look() -> tuple[list[Finding], list[Finding]]:
+    def look() -> tuple[list[Finding], ...]:
         two_interfaces()
         wanted = Wanted(interfaces=("front",), ports=(80,))
         return (
             doctor.shadow(wanted, ShadowUrl("10.9.0.2", 1)),
             doctor.shadow(wanted, ShadowUrl("no-such-name.invalid", 1)),
+            doctor.shadow(wanted, ShadowUrl("192.0.2.1", 1)),
         )
 
-    refused, unnamed = isolated(look)
+    refused, unnamed, unrouted = isolated(look)
+    assert [one.name for one in unrouted] == ["route to shadow"]  # it is not tried
     assert named(refused, "shadow").ok is None
     assert "Connection refused" in named(refused, "shadow").detail
     assert named(unnamed, "shadow").ok is False
@@ -194,7 +196,7 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
     assert threading.active_count() == 1
 
 
-def test_isolated() -> None:
+def test_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tried from a namespace on the shadow's interface; nothing of it stays."""
 
     def look() -> list[Finding]:
@@ -212,6 +214,10 @@ def test_isolated() -> None:
     assert named(found, "shadow").ok is None
     assert "clouds often do not" in named(found, "shadow").fix
     assert named(found, "forwarding back").ok is True
+    with monkeypatch.context() as host:
+        host.setattr(doctor.netlink, "forwards", lambda _: True)
+        forwards = named(isolated(look), "forwarding back")
+    assert (forwards.ok, forwards.fix[:22]) == (None, "take this host's addre")
 
 
 def test_what_cannot_be_isolated() -> None:
@@ -235,6 +241,19 @@ def test_what_cannot_be_isolated() -> None:
 def test_what_isolates() -> None:
     """Filter, conntrack and nftables are asked for too."""
     found = isolated(lambda: doctor.check(Wanted()))
-    assert named(found, "seccomp").detail == "on"
+    assert (named(found, "seccomp").ok, named(found, "seccomp").detail) == (True, "on")
     assert named(found, "notrack").ok is True
     assert named(found, "conntrack").ok is True
+
+
+def test_the_shadows_interface_is_looked_at_too(tmp_path: Path) -> None:
+    """Once, also where it is the tapped one."""
+
+    def look() -> list[Finding]:
+        two_interfaces()
+        wanted = Wanted(interfaces=("front",), shadow_interface="back", data_dir=tmp_path)
+        same = replace(wanted, shadow_interface="front")
+        return [*doctor.check(wanted), *doctor.check(same)]
+
+    found = [one.name for one in isolated(look)]
+    assert (found.count("interface front"), found.count("interface back")) == (2, 1)

@@ -112,3 +112,23 @@ def test_what_went_wrong_is_a_note(tmp_path: Path) -> None:
     assert (found["production"], found["shadow"]) == (None, None)
     assert "died" in found["notes"][0]
     assert "No such file" in found["notes"][1]
+
+
+def test_a_guard_that_cannot_be_asked_is_a_note() -> None:
+    """Its calls are not known, which is not none."""
+    made = _made()
+
+    class Silent:
+        guarded = None
+
+        def calls(self) -> Effects | None:
+            return None
+
+        def fresh(self, now: float) -> bool:
+            return False
+
+    made.vouch, made._where = Silent(), "10.0.0.9:7"  # type: ignore[assignment]
+    found = made.finish()
+    assert found["guard"] == {"where": "10.0.0.9:7", "vouched": False, "said": None}
+    assert found["side_effects"]["shadow"] is None
+    assert "could not be asked" in found["side_effects"]["notes"][0]
