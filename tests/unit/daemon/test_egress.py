@@ -48,6 +48,19 @@ def test_packets_become_calls() -> None:
     assert losses == {"gaps": 0, "unaligned": 0, "evicted": 0, "dropped": 0, "unsupported": 1}
 
 
+def test_what_is_open_is_told_as_far_as_it_came() -> None:
+    """At the end, and of a connection that fell silent."""
+    ended, silent = (Observer(frozenset({80}), KEY, NOT_OURS) for _ in range(2))
+    for observer in (ended, silent):
+        observer.packet(_packet(9, flags=2), 1)
+        observer.packet(_packet(10, REQUEST[:-1]), 1)
+        assert observer.effects.rows() == []
+    silent.expire(1 << 60)
+    assert [row["count"] for row in silent.effects.rows()] == [1]
+    said = orjson.loads(ended.summed_up())
+    assert [row["count"] for row in Effects.load(said["effects"]).rows()] == [1]
+
+
 def test_our_own_replay_is_no_call_of_production() -> None:
     """Where the shadow is reached by the same interface and port."""
     shadow = (b"\0" * 10 + b"\xff\xff" + bytes((10, 0, 0, 9)), 80)

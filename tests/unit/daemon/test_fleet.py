@@ -209,6 +209,38 @@ def test_who_hangs_is_killed(stage: Stage) -> None:
     stage.until_dead()
 
 
+def test_workers_hear_whether_writes_are_open(stage: Stage) -> None:
+    """At once, in the words that they know."""
+    ours, theirs = os.pipe()
+
+    def life(channel: socket.socket, claims: ClaimPage) -> None:
+        del claims
+        while said := channel.recv(100):
+            os.write(theirs, said)
+
+    stage.life = life
+    stage.fleet.start()
+    for allowed, said in ((True, b"true"), (False, b"false")):
+        stage.fleet.allow_writes(allowed)
+        assert os.read(ours, 100) == frame(b'{"command":"writes","open":%s}' % said)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_who_cannot_be_told_is_killed(stage: Stage) -> None:
+    """It would go on sending writes."""
+    stage.life = lambda *_: signal.pause()
+    stage.fleet.start()
+    (seat,) = stage.fleet._seats
+    assert seat.channel is not None
+    while seat.channel.send(bytes(1000)):
+        pass
+    stage.fleet.allow_writes(False)
+    assert stage.selector.select(5)  # its end of file
+    stage.until_dead()
+    assert "signal 9" in stage.said[0]
+
+
 def test_our_own_absence_is_nobody_s_silence(stage: Stage) -> None:
     """Stopped for minutes, or the machine was: nobody was heard, and nobody is killed for it."""
     stage.life = lambda *_: signal.pause()
