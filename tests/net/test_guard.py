@@ -16,6 +16,8 @@ import pytest
 
 from shadow_agent.daemon import hello
 from shadow_agent.guard.record import NAMES
+from shadow_agent.kernel import bpf
+from shadow_agent.kernel.guard import HOOKS
 from tests.net import calling
 from tests.net.agent import (
     COMMAND,
@@ -339,6 +341,18 @@ def _refusal(guard: Guarded) -> hello.HelloError | None:
     except hello.HelloError as error:
         return error
     return None
+
+
+def test_a_cgroup_that_stays_is_free_again(bed: Testbed, guards: list[Guarded]) -> None:
+    """Of one that the guard did not make, its programs come off."""
+    path = CGROUPS / f"{bed.run.of('guard')}-kept"
+    path.mkdir()
+    guard = Guarded(bed, "kept", command=["true"])
+    guards.append(guard)
+    assert guard.process.wait(PATIENCE_S) == 0
+    fd = os.open(path, os.O_RDONLY)
+    assert [bpf.query_cgroup(fd, hook) for hook in HOOKS.values()] == [[]] * len(HOOKS)
+    os.close(fd)
 
 
 def test_names_are_asked_of_the_resolver_only(bed: Testbed, guards: list[Guarded]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import select
 import signal
 import tempfile
 import time
@@ -163,6 +164,17 @@ def test_a_child_that_hangs_is_killed(bench: Bench) -> None:
     os.kill(first, signal.SIGSTOP)
     bench.until(lambda: watch.pid != first, ahead=60.0)
     assert "gate: its process hangs" in "".join(bench.said)
+
+
+@needs_root
+def test_a_child_that_speaks_is_left_alone(bench: Bench) -> None:
+    """However long ago it was started."""
+    bench.write(enabled=True)
+    watch = bench.start()
+    bench.until(lambda: not bench.switches.paused)
+    assert select.select([watch._channel], [], [], 10)[0]
+    watch.tick(time.monotonic() + 60.0)
+    assert watch.trouble == ""
 
 
 @needs_root
