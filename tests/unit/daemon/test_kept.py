@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +14,7 @@ from shadow_agent.daemon.kept import FullDisk, Kept, keep, kept_fds, open_kept
 from shadow_agent.daemon.mirror import Mirror
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import WorkerSettings
+from shadow_agent.telemetry.ledger import Ledger
 
 
 def config(tmp_path: Path, privacy: Privacy) -> Config:
@@ -58,7 +61,9 @@ def test_asked_for(tmp_path: Path) -> None:
     close = keep(settings, cast(Mirror, mirror), print)
     assert mirror.on_compared is not None
     assert kept_fds(settings) == {kept.fds[1]}
+    assert "evidence" in {thread.name for thread in threading.enumerate()}
     close()
+    assert "evidence" not in {thread.name for thread in threading.enumerate()}
     for fd in kept.fds:
         os.close(fd)
 
@@ -76,3 +81,15 @@ def test_a_full_disk_is_said_once() -> None:
     watch.tick(0.5)
     assert len(said) == 1
     assert said[0].startswith("evidence: the disk is full or failed")
+
+
+def test_a_file_without_its_statistics_is_told(tmp_path: Path) -> None:
+    """Whoever opens it finds no drops counted in it."""
+    made = replace(config(tmp_path, Privacy()), write=tmp_path / "x.pcapng")
+    folder = RunFolder.create(made)
+    kept = open_kept(made, folder)
+    assert kept.write is not None
+    assert kept.finish(Ledger()) is None
+    os.close(kept.write.statistics[0])
+    assert kept.finish(Ledger()) == "--write: its statistics are not written: Bad file descriptor"
+    os.close(kept.write.fd)

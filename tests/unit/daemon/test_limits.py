@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from shadow_agent.config import Limits
-from shadow_agent.daemon.limits import flow_limits, http_limits, pool_limits
+from shadow_agent.daemon.limits import flow_limits, http_limits, kept_answer, pool_limits
+from shadow_agent.policy.alias_learn import AliasRule
+from shadow_agent.policy.rule import Part, Place
+from tests.unit.daemon.conftest import MakeConfig
 
 LIMITS = Limits(
     max_flows=1,
@@ -41,8 +44,18 @@ def test_messages() -> None:
     assert found.head_ns == 1_500_000_000
     assert found.max_heads_per_source == 14
     assert found.max_held_bytes == 15
+    assert found.max_kept_answer == 0
+    assert http_limits(LIMITS, 16).max_kept_answer == 16
 
 
 def test_the_pool() -> None:
     """Times in seconds, and no body limit but its own."""
     assert pool_limits(LIMITS)[:9] == (6.0, 7.0, 8.0, 9.0, 10, 11, 12.0, 13, 5)
+
+
+def test_answers_are_kept_for_aliases_only(make_config: MakeConfig) -> None:
+    """And of those only for what is looked for in bodies."""
+    source = Place(Part.JSON, "$.id")
+    wanted = make_config(aliases=(AliasRule(source),))
+    assert kept_answer(make_config()) == 0
+    assert kept_answer(wanted) == wanted.identity.max_body_bytes > 0

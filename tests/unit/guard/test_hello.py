@@ -104,16 +104,16 @@ def test_strangers_do_not_keep_the_agent_out(guard: Answering) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "reason", "final"),
     [
-        ({"active": False}, "is not active"),
-        ({"processes": 0}, "nothing runs inside of /c"),
-        ({"programs": ["a", "b", "c", "d", "e"]}, "only 5 of 6 programs"),
-        ({"programs": 3}, "another way"),
+        ({"active": False}, "is not active", True),
+        ({"processes": 0}, "nothing runs inside of /c", True),
+        ({"programs": ["a", "b", "c", "d", "e"]}, "only 5 of 6 programs", True),
+        ({"programs": 3}, "another way", False),
     ],
 )
 def test_one_that_does_not_guard_is_refused(
-    guard: Answering, change: dict[str, Any], reason: str
+    guard: Answering, change: dict[str, Any], reason: str, final: bool
 ) -> None:
     """Exit 2, why, and what to do."""
     guard.server.hear(orjson.dumps({**STATE, **change}))
@@ -121,6 +121,7 @@ def test_one_that_does_not_guard_is_refused(
         guard.greet()
     assert error.value.exit_code == 2
     assert error.value.fix
+    assert error.value.final is final
 
 
 def test_a_supervisor_that_hangs_is_not_active(
