@@ -73,9 +73,12 @@ def test_why_unparsed() -> None:
         ("a = 1\nb = [\n", 2),
         (f"\n\na = {'[' * 3000}\n#", 3),
     ):
-        with pytest.raises((ValueError, RecursionError)) as caught:
+        found = None
+        try:
             tomllib.loads(text)
-        assert why_unparsed(text, caught.value)[0] == line
+        except (ValueError, RecursionError) as error:
+            found = why_unparsed(text, error)[0]
+        assert found == line
 
 
 def test_a_long_file_takes_few_readings() -> None:

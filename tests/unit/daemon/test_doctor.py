@@ -12,6 +12,7 @@ import pytest
 from shadow_agent.config import ShadowUrl
 from shadow_agent.daemon import doctor
 from shadow_agent.daemon.doctor import Wanted
+from shadow_agent.kernel import netlink
 from shadow_agent.kernel.features import Finding
 from tests.unit.isolated import ip, isolated, needs_root, open_files, two_interfaces
 
@@ -215,7 +216,7 @@ def test_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "clouds often do not" in named(found, "shadow").fix
     assert named(found, "forwarding back").ok is True
     with monkeypatch.context() as host:
-        host.setattr(doctor.netlink, "forwards", lambda _: True)
+        host.setattr(netlink, "forwards", lambda _: True)
         forwards = named(isolated(look), "forwarding back")
     assert (forwards.ok, forwards.fix[:22]) == (None, "take this host's addre")
 

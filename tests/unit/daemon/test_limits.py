@@ -56,6 +56,6 @@ def test_the_pool() -> None:
 def test_answers_are_kept_for_aliases_only(make_config: MakeConfig) -> None:
     """And of those only for what is looked for in bodies."""
     source = Place(Part.JSON, "$.id")
-    wanted = make_config(aliases=(AliasRule(source),))
+    wanted = make_config(aliases=(AliasRule(source=source),))
     assert kept_answer(make_config()) == 0
     assert kept_answer(wanted) == wanted.identity.max_body_bytes > 0

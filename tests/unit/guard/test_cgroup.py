@@ -131,7 +131,7 @@ def test_all_are_ended_before_linux_5_14(cgroup: Cgroup, monkeypatch: pytest.Mon
     try:
         Path(cgroup.path, "cgroup.procs").write_text(str(child.pid))
         with monkeypatch.context() as old:
-            old.setattr(module.Path, "write_text", _no_such_file)
+            old.setattr(Path, "write_text", _no_such_file)
             cgroup.kill()
         assert child.wait(5) == -signal.SIGKILL
     finally:

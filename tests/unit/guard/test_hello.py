@@ -206,4 +206,4 @@ def test_the_port_is_there_again_at_once(files: tuple[int, int]) -> None:
     guard.server.hear(orjson.dumps(STATE))
     guard.greet()
     guard.close()
-    hello.listen(guard.address, "--hello").close()
+    listen(guard.address, "--hello").close()
