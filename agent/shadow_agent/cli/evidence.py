@@ -87,7 +87,7 @@ def _records(
     from shadow_agent.daemon.audit import AuditLog  # noqa: PLC0415 - commands start quickly
     from shadow_agent.daemon.retention import vaults  # noqa: PLC0415
     from shadow_agent.records.keys import evidence_key  # noqa: PLC0415
-    from shadow_agent.records.vault import Damage, read_vault  # noqa: PLC0415
+    from shadow_agent.records.vault import Damage, opens, read_vault  # noqa: PLC0415
 
     folder = data_directory(data_dir, config)
     if key_file is None:
@@ -102,11 +102,15 @@ def _records(
             f"{log.path}: cannot write the audit log: {exc.strerror}",
             "what is not on record is not shown; make space, or run as root",
         ) from exc
+    closed = []
     for path in vaults(folder):
         run, name = path.parent.name, path.parent.parent.name
-        if target not in (None, name):
+        if target not in (None, name) or not (wanted or f"{run}:").startswith(f"{run}:"):
             continue
         with path.open("rb") as source:
+            if not opens(source, key, run):
+                closed.append(path)
+                continue
             for one in read_vault(source, key, run):
                 if isinstance(one, Damage):
                     typer.echo(f"shadow-agent: {path}: byte {one.offset}: {one.reason}", err=True)
@@ -114,3 +118,9 @@ def _records(
                 identity = f"{run}:{path.stem.partition('-')[2]}:{one.writer}:{one.number}"
                 if wanted in (None, identity):
                     yield identity, codec.loads(one.text)
+    if closed:
+        more = f", nor {len(closed) - 1} more" if len(closed) > 1 else ""
+        raise UsageError(
+            f"evidence: the key does not open {closed[0]}{more}",
+            "give the key that was in use then with --key-file FILE",
+        )

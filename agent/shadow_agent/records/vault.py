@@ -27,6 +27,8 @@ _TAG: Final = 16
 # Bytes of a record's text. Over it: not written.
 MAX_RECORD: Final = 512 * 1024
 _CHUNK: Final = 1 << 20
+_TORN: Final = "torn, or no record"
+_SEALED: Final = "altered, or of another run or key"
 
 
 class Record(NamedTuple):
@@ -81,15 +83,17 @@ def read_vault(source: BinaryIO, key: bytes, run_id: str) -> Iterator[Record | D
     while offset < size:
         source.seek(offset)
         magic, head = source.read(len(MAGIC)), source.read(_HEAD.size)
-        record: Record | None = None
+        record, reason = None, _TORN
         writer, number, length, nonce = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
         if magic == MAGIC and _TAG <= length <= MAX_RECORD + _TAG:
+            sealed = source.read(length)
             with contextlib.suppress(InvalidTag, ValueError):
-                text = cipher.decrypt(nonce, source.read(length), _associated(run, head))
+                text = cipher.decrypt(nonce, sealed, _associated(run, head))
                 record = Record(writer.hex(), number, text)
+            reason = _SEALED if len(sealed) == length else _TORN
         if record is None:
             following = _next(source, offset + 1, size)
-            yield Damage(offset, following - offset, "torn, altered, or of another run or key")
+            yield Damage(offset, following - offset, reason)
             offset = following
             continue
         before = seen.get(writer, 0)
@@ -98,6 +102,16 @@ def read_vault(source: BinaryIO, key: bytes, run_id: str) -> Iterator[Record | D
         seen[writer] = number
         yield record
         offset += len(MAGIC) + _HEAD.size + length
+
+
+def opens(source: BinaryIO, key: bytes, run_id: str) -> bool:
+    """Whether the key opens a record of it; also when there is none that is whole."""
+    sealed = False
+    for one in read_vault(source, key, run_id):
+        if isinstance(one, Record):
+            return True
+        sealed |= one.reason is _SEALED
+    return not sealed
 
 
 def _next(source: BinaryIO, offset: int, size: int) -> int:

@@ -70,10 +70,40 @@ def test_what_is_not_on_record_is_not_shown(home: Path, capsys: pytest.CaptureFi
     assert "cannot write the audit log" in said.err
 
 
-def test_another_key(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Shows nothing, and says so."""
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_another_key(home: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """Shows nothing, and says so in one line, however many records there are."""
     (home / "key").write_bytes(b"K" * 32)
+    assert run(home, command) == 2
+    said = capsys.readouterr()
+    vault = home / "data" / "web" / "r1" / "evidence-0.vault"
+    assert said.out == ""
+    assert said.err == (
+        f"shadow-agent: evidence: the key does not open {vault}; "
+        "give the key that was in use then with --key-file FILE\n"
+    )
+
+
+def test_a_key_for_some(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it opens is shown; that it is not all is said."""
+    other = home / "data" / "web" / "r0"
+    other.mkdir()
+    data = (home / "data" / "web" / "r1" / "evidence-0.vault").read_bytes()
+    (other / "evidence-0.vault").write_bytes(data)  # of another run: no key opens it there
+    (other / "evidence-1.vault").write_bytes(data)
+    assert run(home, "list") == 2
+    said = capsys.readouterr()
+    first, _ = said.out.splitlines()
+    assert "evidence-0.vault, nor 1 more;" in said.err
+    assert run(home, "show", first.split(" ")[0]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_torn_record(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Says nothing of the key: the others are shown, the damage is said."""
+    vault = home / "data" / "web" / "r1" / "evidence-0.vault"
+    os.truncate(vault, vault.stat().st_size - 1)
     assert run(home, "list") == 0
     said = capsys.readouterr()
-    assert said.out == ""
-    assert "torn, altered, or of another run or key" in said.err
+    assert len(said.out.splitlines()) == 1
+    assert "torn, or no record" in said.err

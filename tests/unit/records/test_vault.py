@@ -15,6 +15,7 @@ from shadow_agent.records.vault import (
     Damage,
     Record,
     VaultWriter,
+    opens,
     read_vault,
 )
 
@@ -65,6 +66,18 @@ def test_only_the_key_opens_it(vault: Vault) -> None:
     vault.writer.append(b"first")
     assert [type(one) for one in vault.read(key=b"K" * 32)] == [Damage]
     assert [type(one) for one in vault.read(run="other")] == [Damage]
+
+
+@pytest.mark.parametrize("torn", [0, 1, 20, 45, 200])
+def test_a_key_that_opens_nothing(vault: Vault, torn: int) -> None:
+    """Is told from a file that has no whole record."""
+    vault.writer.append(b"first" * 20)
+    for key, run in ((KEY, "run"), (b"K" * 32, "run"), (KEY, "other")):
+        with vault.path.open("rb") as source:
+            assert opens(source, key, run) is ((key, run) == (KEY, "run"))
+    os.truncate(vault.path, max(vault.path.stat().st_size - torn, 0) if torn else 0)
+    with vault.path.open("rb") as source:
+        assert opens(source, KEY, "run")
 
 
 @settings(max_examples=60)
