@@ -16,7 +16,7 @@ from shadow_agent.config.budget import Budget
 from shadow_agent.policy.breaker import BreakerTerms
 from shadow_agent.policy.governor import Cause
 from shadow_agent.telemetry.lines import LINES
-from shadow_agent.telemetry.reasons import Overload
+from shadow_agent.telemetry.reasons import EvidenceLost, Overload, Reason, Withheld
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -85,6 +85,17 @@ def test_reference_lists_what_opens_the_breaker() -> None:
     text = (DOCS / "reference.md").read_text(encoding="utf-8")
     rows = [f"| `{cause}` | {cause.meaning} |" for cause in Overload]
     assert [row for row in rows if row not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "reasons"),
+    [("`withheld`", Withheld), ("`evidence.lost`, `written.lost`", EvidenceLost)],
+)
+def test_privacy_lists_every_reason(table: str, reasons: type[Reason]) -> None:
+    """Each with the code's words, and none that the code has not."""
+    text = (DOCS / "privacy.md").read_text(encoding="utf-8")
+    rows = text.split(f"| {table} | When |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+    assert sorted(rows) == sorted(f"| `{reason}` | {reason.meaning} |" for reason in reasons)
 
 
 @pytest.mark.parametrize(("table", "made"), [("breaker", BreakerTerms), ("budget", Budget)])

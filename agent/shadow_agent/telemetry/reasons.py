@@ -232,7 +232,7 @@ class Withheld(Reason):
 
     NOT_KEPT = ("not_kept", "it was not kept: over 16 KiB or in several pieces")
     INCOMPLETE = ("incomplete", "its end was not seen")
-    TOO_LARGE = ("too_large", "more than redaction reads, perhaps only once it is unpacked")
+    TOO_LARGE = ("too_large", "over 64 KiB, perhaps only once it is unpacked")
     CODING = ("coding", "a content coding other than gzip and deflate, or one that is broken")
     CHARSET = ("charset", "a character set that does not contain ASCII, or an unknown one")
     UNPARSABLE = ("unparsable", "says that it is JSON, or begins like it, and is not")
@@ -246,7 +246,7 @@ class EvidenceLost(Reason):
     """``evidence.lost``: a pair differed, and was not stored. Mirroring and counting go on."""
 
     RATE = ("rate", "more pairs differed per second than privacy.max-rate")
-    FULL = ("full", "the run has stored privacy.max-run-bytes")
+    FULL = ("full", "all that privacy.max-run-bytes or --write-limit allows is stored")
     SLOW = ("slow", "the disk is slower than pairs come: too many wait")
     DISK = ("disk", "the disk is full or failed; this worker stores nothing more")
     TOO_LARGE = ("too_large", "larger than a record may be")
