@@ -12,7 +12,7 @@ from shadow_agent.config.host import (
     prepare_data_dir,
     unprivileged_user,
 )
-from shadow_agent.config.load import load, merge
+from shadow_agent.config.load import check, load, merge
 from shadow_agent.config.model import Config, Limits
 from shadow_agent.config.privacy import Privacy
 from shadow_agent.config.values import SessionKey, SessionKind, ShadowUrl, endpoint
@@ -29,6 +29,7 @@ __all__ = [
     "ShadowUrl",
     "as_dict",
     "as_toml",
+    "check",
     "check_data_dir",
     "check_owned",
     "endpoint",

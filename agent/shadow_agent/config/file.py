@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from shadow_agent.config import parse
@@ -50,21 +51,22 @@ class Settings(NamedTuple):
         return field in (self.sections.get(section, {}) if dot else self.values)
 
 
+NOTHING: Final = Settings({}, {}, {})
+
+
 class File(NamedTuple):
     """What a file says: for every target, and for each by name."""
 
-    settings: Settings
-    targets: Mapping[str, Settings]
-
-
-NOTHING: Final = Settings({}, {}, {})
+    settings: Settings = NOTHING
+    targets: Mapping[str, Settings] = MappingProxyType({})
+    position: Position = Position(Path("settings"), "")  # of its top
 
 
 def read(path: Path | None) -> File:
     """Read ``--config``, or the system's file if there is one. Raises UsageError."""
     if path is None:
         if not SYSTEM_FILE.exists():
-            return File(NOTHING, {})
+            return File()
         path = SYSTEM_FILE
     try:
         with path.open("rb") as source:
@@ -88,7 +90,7 @@ def read(path: Path | None) -> File:
     if isinstance(tree.get("target"), dict):
         for name, table in tree.pop("target").items():
             targets[name] = _target(name, table, position / "target" / name)
-    return File(_settings(tree, position, KEYS), targets)
+    return File(_settings(tree, position, KEYS), targets, position)
 
 
 def _decoded(path: Path, data: bytes) -> str:

@@ -36,6 +36,19 @@ def load(
     settings, found = merge(flags, path)
     if not needs_shadow:
         settings = settings.over(_NO_SHADOW)
+    return _made(settings, found, path, capture)
+
+
+def check(flags: Mapping[str, object], path: Path | None = None) -> tuple[Config, list[str]]:
+    """As `load`, with a look at this host's key files too; and notes. Raises UsageError."""
+    from shadow_agent.config.keyfile import check_key_files  # noqa: PLC0415 - for this alone
+
+    settings, found = merge(flags, path)
+    config = _made(settings, found, path, None)
+    return config, check_key_files(found, config)
+
+
+def _made(settings: Settings, found: File, path: Path | None, capture: str | None) -> Config:
     required = _REQUIRED if capture is None else _REQUIRED_OF_CAPTURES
     missing = [flag for field, flag in required.items() if field not in settings.values]
     if missing:

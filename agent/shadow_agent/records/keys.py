@@ -46,7 +46,7 @@ def rotate_redaction_key(data_dir: Path) -> None:
 
 def evidence_key(key_file: Path | None, data_dir: Path) -> bytes:
     """From ``key_file``, else from systemd's credentials. Raises UsageError."""
-    path = key_file or _credential()
+    path = key_file or credential()
     if path is None:
         raise UsageError(
             "privacy.evidence: no key to encrypt it with",
@@ -67,7 +67,8 @@ def evidence_key(key_file: Path | None, data_dir: Path) -> bytes:
         ) from exc
 
 
-def _credential() -> Path | None:
+def credential() -> Path | None:
+    """What systemd gave the service; None: nothing, or this is no service of its."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     path = None if not folder else Path(folder) / CREDENTIAL
     return path if path is not None and path.exists() else None
@@ -83,9 +84,10 @@ def _make(path: Path) -> None:
 
 def _read(path: Path) -> bytes:
     """Raw, or in hexadecimal with or without a newline. Raises OSError and UsageError."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as source:
+    # a pipe keeps nobody waiting, and holds no key
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as source:
         found = os.fstat(source.fileno())
-        data = source.read(_MAX_FILE)
+        data = source.read(_MAX_FILE) or b""
     if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o077:
         raise UsageError(
             f"{path}: others may read or change it", f"chown root {path}; chmod 600 {path}"

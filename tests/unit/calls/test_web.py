@@ -72,17 +72,15 @@ def test_no_http_is_told_once(data: bytes) -> None:
 
 def test_expectations_and_keep_alive() -> None:
     """What a server has to know to answer."""
-    reader = WebReader(KEY)
-    assert not reader.expects
-    reader.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: some\r\n\r\n")
-    assert not reader.expects
-    reader.feed(b"x")
-    reader.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n")
-    assert reader.expects
-    reader.feed(b"x")
-    before = reader.keep_alive
-    reader.feed(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
-    assert (before, reader.keep_alive) == (True, False)
+    for fields, expects, keep_alive in (
+        ("", False, True),
+        ("Expect: some\r\n", False, True),
+        ("Expect: 100-continue\r\n", True, True),
+        ("Connection: close\r\n", False, False),
+    ):
+        reader = WebReader(KEY)
+        reader.feed(f"POST / HTTP/1.1\r\nHost: h\r\n{fields}Content-Length: 1\r\n\r\n".encode())
+        assert (reader.expects, reader.keep_alive) == (expects, keep_alive)
 
 
 def test_nothing_follows_an_upgrade() -> None:

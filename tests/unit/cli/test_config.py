@@ -37,3 +37,19 @@ def test_a_mistake_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (f"shadow-agent: {path}:1: unknown key worker; did you mean workers?\n")
+
+
+def test_a_key_file_is_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is missing is a mistake; what only the service will have is a note."""
+    path = tmp_path / "own.toml"
+    path.write_text(f'[privacy]\nkey-file = "{tmp_path}/key"\n', encoding="utf-8")
+    assert main([*FLAGS, "--config", str(path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"shadow-agent: {path}:2: privacy.key-file: {tmp_path}/key: No such")
+    path.write_text('[privacy]\nkey-file = "/run/credentials/none/key"\n', encoding="utf-8")
+    assert main([*FLAGS, "--config", str(path)]) == 0
+    said = capsys.readouterr()
+    assert tomllib.loads(said.out)["privacy"]["key-file"] == "/run/credentials/none/key"
+    assert said.err.startswith(f"shadow-agent: note: {path}:2: privacy.key-file: ")
+    assert said.err.count("\n") == 1
