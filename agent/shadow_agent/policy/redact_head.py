@@ -70,11 +70,10 @@ class HeadRedactor:
 
     def fields(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """Names and values in order."""
-        return [
-            (self._text.clean(name), self._value(name.lower(), value)) for name, value in headers
-        ]
+        return [(self._text.clean(name), self._value(name, value)) for name, value in headers]
 
-    def _value(self, name: bytes, value: bytes) -> bytes:
+    def _value(self, written: bytes, value: bytes) -> bytes:
+        name = written.lower()
         if not value:
             return value
         if name in self._names:
@@ -85,7 +84,7 @@ class HeadRedactor:
             return b"; ".join(self._cookie(pair.strip()) for pair in value.split(b";"))
         if name == b"set-cookie":
             return self._set_cookie(value)
-        if self._text.is_secret(name.decode("latin-1")):
+        if self._text.is_secret(written.decode("latin-1")):
             return self._text.token("secret", value)
         if name not in _CHALLENGES and value.partition(b" ")[0].lower() in _SCHEMES:
             return self._credential(value)

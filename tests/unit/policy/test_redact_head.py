@@ -62,6 +62,7 @@ def test_userinfo() -> None:
         (b"Cookie", b"bad name=dTpw; x=", b"~cookie."),
         (b"Set-Cookie", b"a=dTpw; Path=/; Odd=dTpw", b"a=~cookie."),
         (b"X-Session-Token", b"dTpw", b"~secret."),
+        (b"smtpPass", b"dTpw", b"~secret."),
         (b"X-Forwarded-By", b"Bearer dTpw", b"Bearer ~authorization."),
         (b"X-Forwarded-By", b"basic dTpw", b"basic ~authorization."),
         (b"X-Forwarded-By", b'Digest username="dTpw", uri="/"', b"Digest ~authorization."),
