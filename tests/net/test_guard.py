@@ -275,6 +275,37 @@ def test_a_command_moved_out_is_ended(bed: Testbed, guards: list[Guarded]) -> No
     assert "Traceback" not in guard.process.errors()
 
 
+def test_a_broker_that_is_started_later_is_covered(bed: Testbed) -> None:
+    """Here on a /run of the guard's own; COMMAND goes on until it is refused."""
+    code = (
+        "import socket, time\n"
+        "while True:\n"
+        "    try: socket.socket(socket.AF_UNIX).connect('/run/nscd/socket')\n"
+        "    except ConnectionRefusedError: break\n"
+        "    except FileNotFoundError: pass\n"
+        "    time.sleep(0.05)\n"
+    )
+    guard = bed.shadow.spawn(
+        "unshare", "-m", "sh", "-c",
+        'mount -t tmpfs tmpfs /run && mkdir /run/nscd && exec "$0" "$@"',
+        COMMAND, "guard", "--cgroup", f"{bed.run.of('guard')}-broker", "--data-dir",
+        bed.directory / "broker", "--", calling.PYTHON, "-Ic", code, name="guard",
+    )  # fmt: skip
+    guard.wait_output("guarding ", PATIENCE_S)
+    listen = (
+        "import socket\n"
+        "one = socket.socket(socket.AF_UNIX); one.bind('/run/nscd/socket'); one.listen()\n"
+        "__import__('os').chmod('/run/nscd/socket', 0o777); input()\n"
+    )
+    with subprocess.Popen(
+        ["nsenter", "-t", str(guard.pid), "-m", calling.PYTHON, "-Ic", listen],
+        stdin=subprocess.PIPE,
+    ) as broker:
+        assert guard.wait(PATIENCE_S) == 0
+        broker.communicate(b"\n")
+    assert "/run/nscd/socket made anew: covered" in guard.errors()
+
+
 def test_a_host_without_ipv6_starts(bed: Testbed) -> None:
     """A stub's IPv4 address is answered, its other refused and said; of IPv6 alone, the fix."""
     code = (

@@ -32,7 +32,7 @@ from shadow_agent.errors import OperatorError, UsageError
 
 OPENING: Final = b"shadow-agent guard 1\n"
 NONCE_BYTES: Final = 32
-MAX_FRAME: Final = 256 << 10
+MAX_FRAME: Final = 256 << 10  # also of all that a guard says of itself
 # Bytes of calls fetched at most: the guard's record may have 16 MiB.
 MAX_CALLS_BYTES: Final = 64 << 20
 MIN_KEY: Final = 32
@@ -109,7 +109,7 @@ def greet(host: str, port: int, key: bytes, timeout: float) -> Guarded:
     guard, or a guard that is not active.
     """
     where = f"--guard {endpoint(host, port)}"
-    said = b"".join(_ask(host, port, key, timeout, "hello"))
+    said = b"".join(_ask(host, port, key, timeout, "hello", MAX_FRAME))
     try:
         guarded = Guarded.from_json(orjson.loads(said))
     except (ValueError, TypeError, KeyError) as error:
@@ -145,15 +145,15 @@ def fetch_calls(host: str, port: int, key: bytes, timeout: float) -> Iterator[by
     Raises OperatorError as ``greet``.
     """
     rest = b""
-    for piece in _ask(host, port, key, timeout, "calls"):
+    for piece in _ask(host, port, key, timeout, "calls", MAX_CALLS_BYTES):
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole
     if rest:
         yield rest
 
 
-def _ask(host: str, port: int, key: bytes, timeout: float, what: str) -> Iterator[bytes]:
-    """Bodies of the answer's frames, each proven."""
+def _ask(host: str, port: int, key: bytes, timeout: float, what: str, most: int) -> Iterator[bytes]:
+    """Bodies of the answer's frames, each proven; ``most`` bytes of them."""
     where = f"--guard {endpoint(host, port)}"
     until = time.monotonic() + timeout
     try:
@@ -165,7 +165,7 @@ def _ask(host: str, port: int, key: bytes, timeout: float, what: str) -> Iterato
             ours = secrets.token_bytes(NONCE_BYTES)
             question = orjson.dumps({"ask": what, "nonce": ours.hex()})
             connection.sendall(frame(key, agent_context(theirs), question))
-            yield from _frames(connection, key, guard_context(theirs, ours), until)
+            yield from _frames(connection, key, guard_context(theirs, ours), until, most)
     except EOFError as error:
         raise HelloError(
             f"{where}: closed the connection unanswered",
@@ -182,7 +182,9 @@ def _ask(host: str, port: int, key: bytes, timeout: float, what: str) -> Iterato
         ) from error
 
 
-def _frames(connection: socket.socket, key: bytes, context: bytes, until: float) -> Iterator[bytes]:
+def _frames(
+    connection: socket.socket, key: bytes, context: bytes, until: float, most: int
+) -> Iterator[bytes]:
     taken = 0
     for index in range(MAX_CALLS_BYTES // 1024):
         header = receive(connection, _HEADER, until)
@@ -193,7 +195,7 @@ def _frames(connection: socket.socket, key: bytes, context: bytes, until: float)
         if not hmac.compare_digest(header[4:], mac(key, context, index, body)):
             raise PermissionError("wrong HMAC")
         taken += length
-        if not length or taken > MAX_CALLS_BYTES:
+        if not length or taken > most:
             return
         yield body
 

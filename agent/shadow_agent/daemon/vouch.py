@@ -83,7 +83,7 @@ class Vouch:
             return
         if not self.fresh(now):
             if str(Who.GUARD) not in self._dial.stopped:
-                self._say(f"mirroring stops: {self._trouble}")
+                self._say(f"mirroring stops: {HelloError(self._trouble, self._fix)}")
             self._dial.stop(Who.GUARD, "the guard does not vouch for the shadow")
         elif str(Who.GUARD) in self._dial.stopped:
             self._say(f"{self._where}: vouches again; mirroring goes on")

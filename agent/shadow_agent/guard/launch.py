@@ -14,7 +14,7 @@ import pwd
 import signal
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -49,11 +49,12 @@ _MS_REC: Final = 0x4000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Covered(NamedTuple):
-    """What was done about that which the hooks do not see."""
+class Broker(NamedTuple):
+    """Which one it is: its owner, started again, makes another at the same place."""
 
-    brokers: tuple[Path, ...]  # sockets there that are covered
-    families: bool  # whether other kinds of sockets are refused
+    device: int
+    inode: int
+    changed_ns: int
 
 
 def check_standard_files() -> None:
@@ -79,21 +80,21 @@ def domain_of(fd: int) -> int | None:
 
 def brokers(
     user: pwd.struct_passwd, candidates: Sequence[Path] = BROKERS, folders: Path = _RUNTIME
-) -> tuple[Path, ...]:
+) -> dict[Path, Broker]:
     """Those that are there, each once; also the user's folder of them."""
-    found: dict[Path, Path] = {}
-    for path in candidates:
+    found: dict[Path, Broker] = {}
+    for path in (*candidates, folders / str(user.pw_uid)):
         with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(path.stat().st_mode):
-                found.setdefault(path.resolve(), path)
-    own = folders / str(user.pw_uid)
-    if own.is_dir():
-        found[own] = own
-    return tuple(found)
+            status = path.stat()
+            if stat.S_ISSOCK(status.st_mode):
+                found[path.resolve()] = Broker(status.st_dev, status.st_ino, status.st_ctime_ns)
+            elif path.parent == folders:  # what happens inside is covered, and changes its time
+                found[path] = Broker(status.st_dev, status.st_ino, 0)
+    return found
 
 
 def start(
-    command: Sequence[str], cgroup: Cgroup, user: pwd.struct_passwd, cover: Sequence[Path]
+    command: Sequence[str], cgroup: Cgroup, user: pwd.struct_passwd, cover: Collection[Path]
 ) -> int:
     """Start it; returns its pid. Raises UsageError when it cannot be run, HostError otherwise."""
     ours, theirs = os.pipe2(os.O_CLOEXEC)
@@ -116,7 +117,7 @@ def _become(
     command: Sequence[str],
     cgroup: Cgroup,
     user: pwd.struct_passwd,
-    cover: Sequence[Path],
+    cover: Collection[Path],
     pipe: int,
 ) -> NoReturn:
     step = "cgroup"
@@ -124,8 +125,7 @@ def _become(
         Path(cgroup.path, "cgroup.procs").write_text("0", encoding="ascii")
         os.setsid()  # what a terminal says comes once: from the guard, not beside it too
         step = "cover sockets"
-        if cover:
-            hide(cover)
+        hide(cover)
         step = "capabilities"
         close_all_but({pipe})
         bound_capabilities()
@@ -143,14 +143,33 @@ def _become(
         os._exit(127)
 
 
-def hide(paths: Sequence[Path]) -> None:
+def hide(paths: Collection[Path]) -> None:
     """In a mount namespace of its own, put something else over each: connecting is refused.
 
-    A folder gets an empty one of the same owner. Raises OSError.
+    Raises OSError.
     """
     if _libc.unshare(_CLONE_NEWNS) != 0:
         _fail("unshare")
     _mount(None, "/", _MS_REC | _MS_PRIVATE)
+    _cover(paths)
+
+
+def hide_again(pid: int, paths: Collection[Path]) -> bool:
+    """The same for COMMAND while it runs: a socket that is made anew has nothing over it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with Path(f"/proc/{pid}/ns/mnt").open("rb") as namespace:
+                if _libc.setns(namespace.fileno(), _CLONE_NEWNS) == 0:
+                    _cover(paths)
+                    os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _cover(paths: Collection[Path]) -> None:
+    """A folder by an empty one of the same owner."""
     for path in paths:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):

@@ -130,7 +130,7 @@ class Guard:
                 )
         self._renew()
         asked = Asked()
-        pid = launch.start(options.command, self._cgroup, self._user, self._brokers)
+        self._pid = pid = launch.start(options.command, self._cgroup, self._user, self._brokers)
         _say(
             f"guarding {self._cgroup.path}: {options.command[0]} runs as {self._user.pw_name}, "
             f"pid {pid}; {len(plan.allowed)} places allowed, {len(plan.stubs)} stubbed, "
@@ -144,6 +144,12 @@ class Guard:
 
     def _look(self, inside: list[int]) -> None:
         self._listening = listening(inside)
+        there = launch.brokers(self._user)
+        fresh = [path for path, one in there.items() if self._brokers.get(path) != one]
+        self._brokers = there
+        if fresh:
+            done = launch.hide_again(self._pid, fresh)
+            _say(f"{', '.join(map(str, fresh))} made anew: {'' if done else 'NOT '}covered")
 
     def _tick(self) -> None:
         self._renew()

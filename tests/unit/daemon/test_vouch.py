@@ -43,6 +43,7 @@ class Played:
 
     def __init__(self) -> None:
         self.state: dict[str, Any] | None = STATE
+        self.key = KEY
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self.listener.getsockname()
         self._thread = threading.Thread(target=self._run)
@@ -71,7 +72,9 @@ class Played:
         said = orjson.dumps(self.state)
         if question["ask"] == "calls":
             said = b"\n".join(map(orjson.dumps, [self.state, *LINES]))
-        connection.sendall(wire.frame(KEY, context, said) + wire.frame(KEY, context, b"", 1))
+        connection.sendall(
+            wire.frame(self.key, context, said) + wire.frame(self.key, context, b"", 1)
+        )
 
     def close(self) -> None:
         """Ended."""
@@ -197,6 +200,37 @@ def test_silence_is_borne_for_a_while(
     assert not switches.paused
     found.tick(time.monotonic() + vouch.FRESH_S + 1)
     assert switches.paused
+
+
+@pytest.mark.parametrize("skew", [-86_400.0, -600.0, 600.0, 86_400.0])
+def test_clocks_do_not_matter(guard: Played, watching: Callable[..., Vouch], skew: float) -> None:
+    """The guard's may be minutes or a day off, and its calls are those since the start."""
+    guard.state = {**STATE, "time": time.time() + skew}
+    found = watching()
+    assert found.fresh(time.monotonic())
+    calls = found.calls()
+    assert calls is not None
+    assert [row["host"] for row in calls.effects.rows()] == ["new"]
+
+
+def test_a_key_changed_in_mid_run(
+    guard: Played, watching: Callable[..., Vouch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one side only: nobody vouches any more, and the operator hears which file to look at."""
+    monkeypatch.setattr(vouch, "ASK_S", 0.05)
+    found = watching()
+    switches, said = Switches(), list[str]()
+    found.obey(Dial(switches, 1.0), said.append)
+    guard.key = b"o" * 32
+
+    def noticed() -> bool:
+        found.tick(time.monotonic())
+        return "not authentic" in (found.trouble(time.monotonic() + vouch.FRESH_S + 1) or "")
+
+    eventually(noticed, 10, "the answer is not authentic")
+    found.tick(time.monotonic() + vouch.FRESH_S + 1)
+    assert switches.paused
+    assert "same key file" in said[0]
 
 
 def test_calls_of_a_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pwd
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,12 +36,12 @@ def cgroup() -> Iterator[Cgroup]:
     found.close()
 
 
-def _run(cgroup: Cgroup, code: str, cover: tuple[Path, ...] = ()) -> str:
+def _run(cgroup: Cgroup, code: str, cover: Collection[Path] = ()) -> str:
     """What a Python program started so says on standard output."""
     return _run_argv(cgroup, [PYTHON, "-I", "-c", code], cover)
 
 
-def _run_argv(cgroup: Cgroup, argv: list[str], cover: tuple[Path, ...] = ()) -> str:
+def _run_argv(cgroup: Cgroup, argv: list[str], cover: Collection[Path] = ()) -> str:
     ours, theirs = os.pipe()
     saved = os.dup(1)
     try:
@@ -114,7 +114,7 @@ def test_brokers_are_covered(cgroup: Cgroup, open_folder: Path) -> None:
             listener.listen()
             path.chmod(0o777)
         candidates = (broker, open_folder / "none", open_folder)
-        assert launch.brokers(NOBODY, candidates, open_folder) == (broker,)
+        assert list(launch.brokers(NOBODY, candidates, open_folder)) == [broker]
         said = _run(
             cgroup,
             "import socket\n"
@@ -151,6 +151,51 @@ def test_the_user_s_own_brokers_are_covered(cgroup: Cgroup, open_folder: Path) -
         )
     assert said.splitlines() == ["[]", *["No such file or directory"] * 2, "1"]
     assert sorted(path.name for path in own.iterdir()) == ["bus", "systemd"]
+
+
+def test_a_broker_started_again_is_covered_again(cgroup: Cgroup, open_folder: Path) -> None:
+    """Its new socket has nothing over it, and is known for another one."""
+    path = open_folder / "broker"
+
+    def listening() -> socket.socket:
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0o777)
+        return listener
+
+    code = (
+        "import socket, sys\n"
+        "for _ in sys.stdin:\n"
+        f"    try: print(socket.socket(socket.AF_UNIX).connect({str(path)!r}), flush=True)\n"
+        "    except OSError as error: print(error.strerror, flush=True)\n"
+    )
+    saved = os.dup(0), os.dup(1)
+    asks, question = os.pipe()
+    answer, answers = os.pipe()
+    with listening():
+        before = launch.brokers(NOBODY, (path,), open_folder)
+        os.dup2(asks, 0)
+        os.dup2(answers, 1)
+        try:
+            pid = launch.start([PYTHON, "-I", "-c", code], cgroup, NOBODY, before)
+        finally:
+            for number, fd in enumerate(saved):
+                os.dup2(fd, number)
+            for fd in (*saved, asks, answers):
+                os.close(fd)
+    with os.fdopen(question, "w") as ask, os.fdopen(answer) as said, listening():
+        print("?", file=ask, flush=True)
+        assert said.readline() == "None\n"  # as it was to be feared
+        after = launch.brokers(NOBODY, (path,), open_folder)
+        assert after != before
+        assert launch.hide_again(pid, after)
+        print("?", file=ask, flush=True)
+        assert said.readline() == "Connection refused\n"
+        ask.close()
+        os.waitpid(pid, 0)
+    assert not launch.hide_again(pid, after)
 
 
 def test_it_has_a_session_of_its_own(cgroup: Cgroup) -> None:
