@@ -60,13 +60,12 @@ def _start(cgroup: Cgroup, script: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("number", ASKS)
-def test_a_signal_is_handed_on_once(
+def test_a_signal_is_handed_on(
     cgroup: Cgroup, asked: command.Asked, number: signal.Signals
 ) -> None:
-    """And its end is ours, with the status it had."""
-    pid, said = _start(
-        cgroup, f"trap 'echo got; exit 7' {number.value}; echo up; while :; do sleep 0.05; done"
-    )
+    """A terminal's to what COMMAND started too, as there; and its end is ours."""
+    wait = "while :; do sleep 0.05; done" if number == signal.SIGTERM else "sleep 20"
+    pid, said = _start(cgroup, f"trap 'echo got; exit 7' {number.value}; echo up; {wait}")
     with closing(os.fdopen(said)) as words:
         assert words.readline() == "up\n"
         os.kill(os.getpid(), number)
@@ -80,7 +79,7 @@ def test_who_does_not_end_is_killed(
 ) -> None:
     """After the grace."""
     monkeypatch.setattr(command, "_GRACE_S", 0.0)
-    pid, said = _start(cgroup, "trap '' TERM; echo up; while :; do sleep 0.05; done")
+    pid, said = _start(cgroup, "trap '' TERM; echo up; sleep 20")
     with closing(os.fdopen(said)) as words:
         assert words.readline() == "up\n"
         os.kill(os.getpid(), signal.SIGTERM)
@@ -94,7 +93,7 @@ def test_outside_of_the_cgroup_it_is_ended(
 ) -> None:
     """Whoever moved it out, and took the cgroup away: nothing would refuse what it calls."""
     monkeypatch.setattr(command, "_LOOK_S", 0.0)
-    pid, said = _start(cgroup, "sleep 600 & echo up; wait")
+    pid, said = _start(cgroup, "sleep 20 & echo up; wait")
     with closing(os.fdopen(said)) as words:
         assert words.readline() == "up\n"
         for one in (pid, *_children(pid)):
