@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from shadow_agent.telemetry.remarks import remarks
 from tests.net.agent import PATIENCE_S, PORT, Agent, accounted, at, total
 from tests.net.faults import ITEMS, QUICK, attach_with, drive, untouched, wait_settled
 from tests.testbed import Testbed, eventually, nginx, pyserver, tools, traffic
@@ -58,6 +60,19 @@ def test_a_shadow_that_is_away_is_left_alone(bed: Testbed) -> None:
     assert summary["breaker"]["opened"] == 1
     assert summary["breaker"]["open_s"] > 0
     assert "The breaker opened" not in agent.process.output()  # that is JSON
+
+
+def test_a_shadow_that_stays_away(bed: Testbed) -> None:
+    """The summary says that it was left alone to the end, for programs and for people."""
+    agent = attach_with(bed, QUICK, sections=TABLES)
+    sent = drive(bed, 60, connections=8).sent
+    eventually(lambda: breaker(agent)["opened"] == 1, PATIENCE_S, "it opened")
+    wait_settled(agent, sent)
+    summary = agent.stop()
+    assert summary["ended"] == "SIGTERM"
+    assert summary["breaker"]["state"] != "closed"
+    (line,) = (one.plain for one in remarks(summary) if "breaker" in one.plain)
+    assert re.search(r"; it was (open|half-open) at last\.$", line)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shadow_agent.telemetry.remarks import remarks
 from tests.net.agent import PATIENCE_S, PORT, accounted, at
 from tests.net.faults import QUICK, attach_with, drive, repeated, wait_settled
 from tests.testbed import Testbed, eventually, nginx, pyserver, traffic
@@ -26,6 +27,11 @@ def production(bed: Testbed) -> None:
 def budget(**keys: float) -> dict[str, dict[str, Any]]:
     """Tables of a configuration that has this budget."""
     return {"budget": {name.replace("_", "-"): value for name, value in keys.items()}}
+
+
+def said(summary: dict[str, Any]) -> list[str]:
+    """To people, beside the figures."""
+    return [line.plain for line in remarks(summary)]
 
 
 def test_a_rate_holds_over_all_workers(bed: Testbed) -> None:
@@ -97,6 +103,7 @@ def test_totals_survive_the_death_of_workers(bed: Testbed) -> None:
     assert repeated(shadow) == {}
     assert summary["budget"]["requests"] == {"spent": 150, "of": 150}
     assert at(summary["ledger"], "replay.replayed") <= 150
+    assert summary["ended"] in {"150 requests replayed", "the budget of requests is spent"}
 
 
 def test_requests_by_file(bed: Testbed) -> None:
@@ -107,6 +114,7 @@ def test_requests_by_file(bed: Testbed) -> None:
     summary = agent.finish()
     assert len(shadow.requests()) == at(summary["ledger"], "replay.replayed") == 30
     assert summary["ledger"]["replay"]["refused"].keys() <= {"request_limit"}
+    assert summary["ended"] == "30 requests replayed"
 
 
 def test_wall_time_by_file(bed: Testbed) -> None:
@@ -115,6 +123,7 @@ def test_wall_time_by_file(bed: Testbed) -> None:
     agent = attach_with(bed, {}, sections=budget(wall_s=1))
     summary = agent.finish()
     assert summary["duration_s"] >= 1
+    assert "The run ended: duration reached (1 s)" in said(summary)
 
 
 def test_the_cost_of_requests(bed: Testbed) -> None:
@@ -130,3 +139,4 @@ def test_the_cost_of_requests(bed: Testbed) -> None:
     assert summary["ledger"]["replay"]["refused"] == {"cost": 45}
     assert summary["budget"]["cost"] == {"spent": 25.0, "of": 25.0}
     assert "the budget of cost is spent" in agent.process.errors()
+    assert "The budget of cost is spent: 45 requests were refused" in said(summary)

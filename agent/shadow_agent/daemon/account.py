@@ -33,6 +33,7 @@ class Account:
         """For a run that begins now."""
         self.run = run
         self.alerts: list[str] = []
+        self.ended: str | None = None  # why the run is over
         self._tap = tap
         self._books = books
         self._fleet = fleet
@@ -80,6 +81,7 @@ class Account:
             budget=self._spending.as_dict(),
             cage=self._own.cage.facts(),
             drained=drained,
+            ended=self.ended,
             shadow_packets=packets_of(self._tap.counters.read()[Role.SHADOW]),
             **self._own.facts(),
         )

@@ -145,7 +145,7 @@ class Supervisor:
             watch.tick(now)
         config = self._config
         if config.most_seconds is not None and self._account.age_s >= config.most_seconds:
-            self._ending.stop("duration reached")
+            self._ending.stop(f"duration reached ({config.most_seconds:g} s)")
         if self._tap.control.state().tripped and not self._tripped:
             self._tripped = True
             self.alert(
@@ -157,8 +157,10 @@ class Supervisor:
         ledger, snapshot = self._account.totals()
         progress.update(now, ledger, snapshot, self._account.state())
         wanted = self._config.most_requests
-        if wanted is not None and (ledger.replay.replayed >= wanted or self._spending.over):
+        if wanted is not None and ledger.replay.replayed >= wanted:
             self._ending.stop(f"{wanted} requests replayed")
+        elif self._spending.over:
+            self._ending.stop("the budget of requests is spent")
 
     def _drain(self, progress: Progress) -> None:
         """Production's tap first; the shadow's stays until its answers are in."""
@@ -184,6 +186,7 @@ class Supervisor:
 
     def _finish(self) -> ExitCode:
         self.note(self._kept.finish(self._account.totals()[0]))
+        self._account.ended = self._ending.why
         summary = self._account.summary(drained=not self._ending.hurry)
         summary |= self._effects.finish()
         trouble = self._folder.write_summary(summary)

@@ -265,7 +265,7 @@ class Player:
                 self.tally.round_trip(rtt)
         if self.stopped is None:
             if config.most_seconds is not None and now - self._began >= config.most_seconds:
-                self.stop("duration reached")
+                self.stop(f"duration reached ({config.most_seconds:g} s)")
             elif config.most_requests is not None and pool.counts.replayed >= config.most_requests:
                 self.stop(f"{config.most_requests} requests replayed")
         if self._ended(now):

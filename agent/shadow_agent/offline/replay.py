@@ -198,6 +198,7 @@ class Replaying:
                 duration_s=time.monotonic() - self._began,
                 cost=cost_of(os.getpid(), ()),
                 drained=drained,
+                ended=self._player.stopped if drained else None,
             ),
             "clock": "user",
             "capture": {

@@ -15,6 +15,13 @@ def remarks(summary: Mapping[str, Any]) -> Iterator[Text]:
     """A line each, none where there is nothing to say."""
     for alert in summary["alerts"]:
         yield plain(f"ALERT {alert}", "bold red")
+    if summary["ended"] is not None:
+        yield plain(f"The run ended: {summary['ended']}")
+    refused = summary["ledger"]["replay"]["refused"].get("cost")
+    if refused:
+        yield plain(
+            f"The budget of cost is spent: {count(refused)} requests were refused", "yellow"
+        )
     if summary["breaker"]["opened"]:
         yield _breaker(summary["breaker"])
     for interruption in summary["interruptions"]:
@@ -26,9 +33,12 @@ def remarks(summary: Mapping[str, Any]) -> Iterator[Text]:
 
 def _breaker(seen: Mapping[str, Any]) -> Text:
     causes = ", ".join(f"{escape(name)} {count(n)}" for name, n in seen["cause"].items())
+    still = (
+        "" if seen["state"] == "closed" else f"; it was {seen['state'].replace('_', '-')} at last"
+    )
     return Text(
         f"The breaker opened {count(seen['opened'])} times ({causes}) and held back requests "
-        f"for {duration(seen['open_s'])}.",
+        f"for {duration(seen['open_s'])}{still}.",
         "yellow",
     )
 

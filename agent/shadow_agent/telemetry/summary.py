@@ -36,6 +36,7 @@ def summary_json(
     shadow_packets: Packets | None = None,
     budget: Mapping[str, Any] | None = None,
     drained: bool = False,
+    ended: str | None = None,
 ) -> dict[str, Any]:
     """The object that ``attach --json`` prints, ready for orjson.
 
@@ -43,7 +44,8 @@ def summary_json(
     ``shadow_packets``: what the tap on the shadow side saw, a line of its own.
     ``cage``: what holds the agent to its own; ``governor``: when less than configured was
     mirrored, and ``load``: what range of production's load was compared (telemetry.load).
-    ``drained``: the run is over, so whatever is still open counts as an imbalance.
+    ``ended``: why the run is over, None while it is not.
+    ``drained``: it is over, so whatever is still open counts as an imbalance.
     ``ledger`` is the complete one (``Ledger.with_kernel``), ``snapshot`` all workers' merged.
     Shares are from 0 to 1, latencies in microseconds; null means nothing to compute it from.
     Endpoints come worst first.
@@ -84,6 +86,7 @@ def summary_json(
         "budget": budget,
         "rules": [_rule(*rule, snapshot.rules) for rule in run.rules],
         "interruptions": [interruption.as_dict() for interruption in interruptions],
+        "ended": ended,
         "alerts": list(alerts),
         "governor": None if governor is None else dict(governor),
         "load": None if load is None else dict(load),

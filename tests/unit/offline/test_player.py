@@ -192,9 +192,9 @@ def test_so_long() -> None:
     segments = conversation(2)
     segments = segments[:4] + [one._replace(ts=one.ts + 10**16) for one in segments[4:]]
     played = play(segments, duration_s=0.1, speed=1.0)
-    assert played.player.stopped == "duration reached"
+    assert played.player.stopped == "duration reached (0.1 s)"
     assert played.ledger.pairs.compared == 1
-    assert played.said[-1] == "duration reached: waiting for what is under way"
+    assert played.said[-1] == "duration reached (0.1 s): waiting for what is under way"
 
 
 def test_stop_twice() -> None:

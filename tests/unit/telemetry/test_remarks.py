@@ -8,6 +8,8 @@ from shadow_agent.telemetry.remarks import remarks
 
 QUIET: dict[str, Any] = {
     "alerts": [],
+    "ended": None,
+    "ledger": {"replay": {"refused": {}}},
     "breaker": {"opened": 0},
     "interruptions": [],
     "governor": None,
@@ -28,7 +30,7 @@ def test_nothing_to_say() -> None:
 
 def test_what_stopped_or_held_back() -> None:
     """Each in one line, with how long."""
-    breaker = {"opened": 2, "cause": {"timeout": 2}, "open_s": 3.0}
+    breaker = {"opened": 2, "cause": {"timeout": 2}, "open_s": 3.0, "state": "closed"}
     away = {"iface": "eth0", "seconds": 4.0, "to": None}
     lines = said(alerts=["stopped"], breaker=breaker, interruptions=[away], imbalances=["pairs"])
     assert lines == [
@@ -37,6 +39,17 @@ def test_what_stopped_or_held_back() -> None:
         "Nothing was mirrored for 4.0 s: eth0 was away and is still away",
         "The ledger does not balance: pairs",
     ]
+
+
+def test_how_it_ended() -> None:
+    """By which limit, and whether the shadow was left alone to the end."""
+    assert said(ended="duration reached (5 s)") == ["The run ended: duration reached (5 s)"]
+    breaker = {"opened": 1, "cause": {"timeout": 1}, "open_s": 3.0, "state": "half_open"}
+    (line,) = said(breaker=breaker)
+    assert line.endswith("held back requests for 3.0 s; it was half-open at last.")
+    ledger = {"replay": {"refused": {"cost": 1200}}}
+    (line,) = said(ledger=ledger)
+    assert line == "The budget of cost is spent: 1,200 requests were refused"
 
 
 def test_when_the_governor_looked_away() -> None:
