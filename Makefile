@@ -25,7 +25,7 @@ demo: setup ## two nginx versions in namespaces, mirrored and compared (root)
 	@$(PY) -m tests.demo $(ARGS)
 
 test: setup ## every test (root); ARGS="-k name" goes to pytest
-	@$(PY) -m pytest -q $(ARGS)
+	@scripts/test $(ARGS)
 
 check: setup ## lint, formatting, types
 	@$(PY) -m ruff check .

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from ipaddress import ip_interface
-from typing import Any, TypeVar
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tests.testbed.ns import Namespace
 
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
+
+# linux/if_addr.h
+_IFA_F_NODAD: Final = 0x02
 T = TypeVar("T")
 
 
@@ -57,7 +59,7 @@ def up(host: Namespace, name: str, *addresses: str) -> None:
                 index=number,
                 address=str(address.ip),
                 prefixlen=address.network.prefixlen,
-                **({"flags": IFA_F_NODAD} if address.version == 6 else {}),
+                **({"flags": _IFA_F_NODAD} if address.version == 6 else {}),
             )
 
     _netlink(host, configure)
@@ -97,6 +99,8 @@ def index(host: Namespace, name: str) -> int:
 
 
 def _netlink(host: Namespace, action: Callable[[IPRoute], T]) -> T:
+    from pyroute2 import IPRoute  # noqa: PLC0415 - see ns._netns
+
     # Not IPRoute(netns=...): that forks a helper and ends it by SIGTERM, which in a process with
     # a SIGTERM handler (the testbed's owner) runs the handler, and all it unwinds, in the child.
     def inside() -> T:
