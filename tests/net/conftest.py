@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.testbed import Testbed
+from tests.testbed import Testbed, nginx
 from tests.testbed.needs import missing
 
 HERE = Path(__file__).parent
@@ -48,3 +48,11 @@ def plain_bed() -> Iterator[Testbed]:
 def bed(plain_bed: Testbed) -> Iterator[Testbed]:
     """A plain testbed on which nothing runs."""
     yield from ended_after(plain_bed)
+
+
+@pytest.fixture
+def served(bed: Testbed) -> Testbed:
+    """Production and shadow run, alike."""
+    nginx.start(bed.service, "v1")
+    nginx.start(bed.shadow, "v1")
+    return bed

@@ -10,17 +10,9 @@ import pytest
 
 from tests.net.agent import PATIENCE_S, PORT, Agent, Home, at, attach, status_field
 from tests.net.faults import ITEMS, untouched, workers
-from tests.testbed import Testbed, eventually, nginx, pyserver, tools, traffic
+from tests.testbed import Testbed, eventually, pyserver, tools, traffic
 
 METRICS = "127.0.0.1:9465"
-
-
-@pytest.fixture
-def served(bed: Testbed) -> Testbed:
-    """Production and shadow run, alike."""
-    nginx.start(bed.service, "v1")
-    nginx.start(bed.shadow, "v1")
-    return bed
 
 
 def governed(bed: Testbed, text: str, *more: str) -> Agent:

@@ -35,17 +35,9 @@ from tests.net.agent import (
     status_field,
     ungoverned,
 )
-from tests.testbed import Testbed, eventually, nginx, tools, traffic
+from tests.testbed import Testbed, eventually, tools, traffic
 
 METRICS = "127.0.0.1:9464"
-
-
-@pytest.fixture
-def served(bed: Testbed) -> Testbed:
-    """Production and shadow run, alike."""
-    nginx.start(bed.service, "v1")
-    nginx.start(bed.shadow, "v1")
-    return bed
 
 
 def use(bed: Testbed, requests: int = 3) -> None:

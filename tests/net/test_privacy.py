@@ -14,14 +14,6 @@ from tests.testbed import Testbed, nginx, tools
 pytestmark = pytest.mark.net
 
 
-@pytest.fixture
-def served(bed: Testbed) -> Testbed:
-    """Production and shadow run, alike."""
-    nginx.start(bed.service, "v1")
-    nginx.start(bed.shadow, "v1")
-    return bed
-
-
 def audited(home: Home) -> list[dict[str, object]]:
     """The audit log."""
     return [orjson.loads(line) for line in (home.data / "audit.log").read_bytes().splitlines()]

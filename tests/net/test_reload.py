@@ -11,17 +11,9 @@ import pytest
 
 from tests.net.agent import PATIENCE_S, PORT, Home, at, attach
 from tests.net.faults import workers
-from tests.testbed import Testbed, eventually, nginx, tools
+from tests.testbed import Testbed, eventually, tools
 
 pytestmark = pytest.mark.net
-
-
-@pytest.fixture
-def served(bed: Testbed) -> Testbed:
-    """Production and shadow run, alike."""
-    nginx.start(bed.service, "v1")
-    nginx.start(bed.shadow, "v1")
-    return bed
 
 
 class File:
