@@ -60,9 +60,11 @@ def test_a_generous_budget_skips_nothing(bed: Testbed) -> None:
     agent = attach_with(bed, PATIENT, sections={"budget": {"bytes-per-s": 10**12}})
     drive(bed, 400, 400, connections=CONNECTIONS)
     agent.wait_compared(400)
-    ledger = agent.stop()["ledger"]
+    summary = agent.stop()
+    ledger = summary["ledger"]
     assert at(ledger, "pairs.compared") == 400
     assert ledger["packets"]["over_budget"] == 0
+    assert summary["untracked"] == 0
     assert ledger["segments"]["unaligned"] == ledger["segments"]["duplicate"] == 0
 
 

@@ -14,7 +14,7 @@ from shadow_agent.daemon.fleet import Fleet
 from shadow_agent.daemon.own import Own
 from shadow_agent.daemon.places import Places
 from shadow_agent.daemon.spending import Spending
-from shadow_agent.kernel.layout import Role
+from shadow_agent.kernel.layout import Counter, Role
 from shadow_agent.kernel.tap import Tap
 from shadow_agent.telemetry.exposition import Exposition
 from shadow_agent.telemetry.ledger import Ledger
@@ -56,6 +56,9 @@ class Account:
         in_ring = sum(ring.count(ring.consumed, ring.produced)[0] for ring in self._tap.rings)
         return self._books.ledger(snapshot.ledger, kernel, in_ring), snapshot
 
+    def _untracked(self) -> int:
+        return self._tap.counters.read()[Role.PRODUCTION][Counter.UNTRACKED]
+
     def state(self) -> State:
         """What the operator, or an alert, has set."""
         state = self._tap.control.state()
@@ -82,6 +85,7 @@ class Account:
             cage=self._own.cage.facts(),
             drained=drained,
             ended=self.ended,
+            untracked=self._untracked(),
             shadow_packets=packets_of(self._tap.counters.read()[Role.SHADOW]),
             **self._own.facts(),
         )
@@ -109,6 +113,7 @@ class Account:
             state=self.state(),
             interruptions=tuple(self._places.interruptions()),
             alerts=len(self.alerts),
+            untracked=self._untracked(),
             cost=self._own.cost(),
             lowered_s=self._own.governor.lowered_s,
             kept=self.kept(),

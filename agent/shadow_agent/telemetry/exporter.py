@@ -239,6 +239,10 @@ def _about(target: str, shown: Exposition) -> Iterator[Metric]:
         interrupted.add_metric((target, iface), away.get(iface, 0.0))
     yield interrupted
     yield counter("alerts", "Alerts raised.", target, shown.alerts)
+    help_text = (
+        "Packets of packets.over_budget whose connection found no slot in the kernel's table."
+    )
+    yield counter("untracked_packets", help_text, target, shown.untracked)
     yield from governed(target, shown.state, shown.lowered_s)
     yield from kept(target, shown.kept)
     if shown.cost is not None:

@@ -20,5 +20,6 @@ class Exposition(NamedTuple):
     interruptions: tuple[Interruption, ...] = ()
     alerts: int = 0  # raised so far
     cost: Cost | None = None
+    untracked: int = 0  # packets over the byte budget for want of a slot in the kernel's table
     lowered_s: float = 0.0  # for how long less than the configured sample was mirrored
     kept: Mapping[str, Any] = {}  # on disk, as in the summary

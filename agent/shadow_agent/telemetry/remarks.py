@@ -22,6 +22,12 @@ def remarks(summary: Mapping[str, Any]) -> Iterator[Text]:
         yield plain(
             f"The budget of cost is spent: {count(refused)} requests were refused", "yellow"
         )
+    if summary["untracked"]:
+        yield plain(
+            f"{count(summary['untracked'])} packets over the byte budget were so because the "
+            "kernel's table of connections was full",
+            "yellow",
+        )
     if summary["breaker"]["opened"]:
         yield _breaker(summary["breaker"])
     for interruption in summary["interruptions"]:

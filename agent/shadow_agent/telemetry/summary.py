@@ -35,12 +35,14 @@ def summary_json(
     load: Mapping[str, Any] | None = None,
     shadow_packets: Packets | None = None,
     budget: Mapping[str, Any] | None = None,
+    untracked: int = 0,
     drained: bool = False,
     ended: str | None = None,
 ) -> dict[str, Any]:
     """The object that ``attach --json`` prints, ready for orjson.
 
     ``budget``: what was spent of it, if the run has one.
+    ``untracked``: of ``packets.over_budget``, those whose flow found no slot in the kernel's table.
     ``shadow_packets``: what the tap on the shadow side saw, a line of its own.
     ``cage``: what holds the agent to its own; ``governor``: when less than configured was
     mirrored, and ``load``: what range of production's load was compared (telemetry.load).
@@ -86,6 +88,7 @@ def summary_json(
         "budget": budget,
         "rules": [_rule(*rule, snapshot.rules) for rule in run.rules],
         "interruptions": [interruption.as_dict() for interruption in interruptions],
+        "untracked": untracked,
         "ended": ended,
         "alerts": list(alerts),
         "governor": None if governor is None else dict(governor),

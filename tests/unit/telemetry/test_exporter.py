@@ -41,6 +41,7 @@ def shown(run: Run, ledger: Ledger, snapshot: Snapshot) -> Exposition:
         State(sample=0.25, paused=True),
         interruptions=(Interruption("eth0", 1.0, 3.0, 2.0), Interruption("eth0", 5.0, 6.0, 1.5)),
         alerts=2,
+        untracked=7,
         cost=Cost(1.5, 4096),
     )
 
@@ -137,6 +138,7 @@ def test_state_and_shares(shown: Exposition) -> None:
     assert value(found, "network_rtt_seconds") == pytest.approx(130e-6)
     assert value(found, "interrupted_seconds_total", iface="eth0") == 3.5
     assert value(found, "alerts_total") == 2
+    assert value(found, "untracked_packets_total") == 7
     assert value(found, "cpu_seconds_total") == 1.5
     assert value(found, "max_resident_memory_bytes") == 4096
     assert value(found, "attached", iface="eth0", mechanism="tcx") == 1

@@ -9,6 +9,7 @@ from shadow_agent.telemetry.remarks import remarks
 QUIET: dict[str, Any] = {
     "alerts": [],
     "ended": None,
+    "untracked": 0,
     "ledger": {"replay": {"refused": {}}},
     "breaker": {"opened": 0},
     "interruptions": [],
@@ -48,6 +49,8 @@ def test_how_it_ended() -> None:
     (line,) = said(breaker=breaker)
     assert line.endswith("held back requests for 3.0 s; it was half-open at last.")
     ledger = {"replay": {"refused": {"cost": 1200}}}
+    (line,) = said(untracked=1500)
+    assert line.startswith("1,500 packets over the byte budget")
     (line,) = said(ledger=ledger)
     assert line == "The budget of cost is spent: 1,200 requests were refused"
 
