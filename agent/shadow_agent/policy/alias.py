@@ -161,6 +161,7 @@ class Aliases:
         if not ours or (where is None and len(ours) < MIN_ANYWHERE):
             return
         if ours == theirs or len(ours) > MAX_VALUE:
+            self.counts.unfit += ours != theirs
             known = self.sessions.get(session)
             if known is not None:
                 self._size -= known.size

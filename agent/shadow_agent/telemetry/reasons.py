@@ -204,7 +204,10 @@ class AliasEvent(Reason):
 
     LEARNED = ("learned", "both sides' values from one place are known")
     SENT = ("sent", "a request went out with the shadow's value in place of production's")
-    UNFIT = ("unfit", "the shadow's value cannot stand in a request: a line end, or too long")
+    UNFIT = (
+        "unfit",
+        "a value that cannot stand in a request, or be remembered: a line end, or too long",
+    )
     EVICTED = ("evicted", "the oldest of a session that learned too many")
     EXPIRED = ("expired", "a session's, not used for too long")
     FORGOTTEN = ("forgotten", "a session's, given up for room")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +86,51 @@ def test_bad_input(tmp_path: Path, capture: Path, rule: str, file: str | None, s
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.count(b"\n") == 1
     assert said in done.stderr
+
+
+PCAP = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+UNKNOWN = struct.pack("<IIII", 0x7777, 16, 0, 16)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        (b"", 2, b"the file is empty"),
+        (b"not a capture at all, but some text", 2, b"neither pcap nor pcapng"),
+        (PCAP[:10], 2, b"ends within its first header"),
+        (SECTION.replace(b"\x4d\x3c\x2b\x1a", b"DEAD"), 2, b"neither pcap nor pcapng"),
+        # as far as it can be read
+        (PCAP + b"\1" * 7, 0, b"damaged, read up to there"),
+        (PCAP + struct.pack("<4I", 1, 1, 1 << 31, 1 << 31), 0, b"a packet claims 2147483648 bytes"),
+        (SECTION + struct.pack("<III", 6, 0xFFFFFFF0, 0), 0, b"a block claims 4294967280 bytes"),
+        (SECTION + struct.pack("<II", 6, 0) + UNKNOWN, 0, b"a block claims 0 bytes"),
+        (SECTION + UNKNOWN * 3, 0, None),
+    ],
+)
+def test_hostile_captures(tmp_path: Path, data: bytes, code: int, said: bytes | None) -> None:
+    """One line at most; what is none is exit code 2."""
+    path = tmp_path / "hostile.pcap"
+    path.write_bytes(data)
+    done = run("--from", path, "--port", "80", "--json")
+    assert done.returncode == code
+    assert done.stderr.count(b"\n") == (said is not None)
+    assert (said or b"") in done.stderr
+    if code == 0:
+        assert json.loads(done.stdout)["requests"] == 0
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A folder is refused; a pipe is read as it is written."""
+    done = run("--from", tmp_path, "--port", "80")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"is a directory" in done.stderr
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(
+        [*COMMAND, "--from", pipe, "--port", "80"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as reading:
+        pipe.write_bytes(PCAP)
+        output, errors = reading.communicate()
+    assert (reading.returncode, errors) == (0, b"")
+    assert output.startswith(b"0 requests")
