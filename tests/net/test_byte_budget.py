@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
@@ -51,6 +52,55 @@ def test_what_is_copied_is_whole(bed: Testbed, keep_alive: bool) -> None:
     assert len(shadow.requests()) == compared
     assert all(one["complete"] for one in shadow.requests())
     assert compared * SIZE <= RATE * took + BURST + CONNECTIONS * LARGEST
+
+
+def pipelined(address: str, serial: int) -> None:
+    """Three uploads at once on a new connection, and their answers."""
+    head = "POST /bytes/100/{}-{} HTTP/1.1\r\nHost: pipe\r\nContent-Length: 3000\r\n\r\n"
+    with socket.create_connection((address, PORT), timeout=PATIENCE_S) as sock:
+        asked = [head.format(serial, number).encode() + b"x" * 3000 for number in range(3)]
+        sock.sendall(b"".join(asked))
+        answers = b""
+        while answers.count(b"HTTP/1.1 200") < len(asked):
+            answers += sock.recv(65_536)
+
+
+def test_large_uploads_chunks_and_pipelines(bed: Testbed) -> None:
+    """Of 1 MiB, over a budget of two a second: whole at the shadow, byte for byte, or absent."""
+    mebibyte, rate = 1 << 20, 2 << 20
+    production, shadow = pyserver.start(bed.service), pyserver.start(bed.shadow)
+    sections = {"budget": {"bytes-per-s": rate, "bytes-burst": rate}}
+    began = time.monotonic()
+    agent = attach_with(bed, PATIENT, *ALL, "--workers", "2", sections=sections)
+    mix = [
+        Ask("POST", "/bytes/100/{n}", mebibyte),
+        Ask("POST", "/bytes/100/{n}", mebibyte, chunked=True),
+        Ask("GET", "/bytes/2000/{n}", weight=2),
+    ]
+    running = traffic.start(
+        bed.client, bed.service.url(PORT), mix, rate=25, requests=150, connections=4
+    )
+    batches = 0
+    while running.process.running:
+        bed.client.call(pipelined, bed.service.v4, batches)
+        batches += 1
+    took = time.monotonic() - began
+    assert untouched(running.result())
+    wait_ledger(agent, drained, "nothing open")
+    summary = agent.stop()
+    served = {str(one["target"]): one for one in production.requests()}
+    got = shadow.requests()
+    assert len(served) == 150 + 3 * batches > len(got) > 0
+    assert all(one["complete"] for one in got)
+    for key in ("body_len", "body_sha256"):
+        assert [one[key] for one in got] == [served[str(one["target"])][key] for one in got]
+    requests = summary["ledger"]["requests"]
+    assert requests["started"] == requests["heads"] == requests["complete"] == len(got)
+    assert at(summary["ledger"], "pairs.compared") == len(got)
+    assert (requests["lost"], summary["coverage"], summary["different"]) == (0, 1.0, 0)
+    assert summary["ledger"]["packets"]["over_budget"] > 0
+    large = [one for one in got if one["body_len"] == mebibyte]
+    assert 0 < len(large) * mebibyte <= rate * took + rate + 5 * mebibyte
 
 
 def test_a_generous_budget_skips_nothing(bed: Testbed) -> None:

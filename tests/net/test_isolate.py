@@ -14,9 +14,29 @@ from typing import TypeVar
 
 import pytest
 
-from tests.net.agent import PATIENCE_S, PORT, Agent, at, attach, balanced, options, refused
+from tests.net.agent import (
+    PATIENCE_S,
+    PORT,
+    Agent,
+    accounted,
+    at,
+    attach,
+    balanced,
+    options,
+    refused,
+)
 from tests.net.conftest import ended_after
-from tests.net.faults import QUICK, attach_with, drive, gone, wait_settled
+from tests.net.faults import (
+    ITEMS,
+    QUICK,
+    attach_with,
+    drive,
+    gone,
+    repeated,
+    untouched,
+    wait_named,
+    wait_settled,
+)
 from tests.testbed import Testbed, eventually, links, nginx, ns, pyserver, traffic
 from tests.testbed.capture import Capture
 from tests.testbed.modes import Mode
@@ -301,3 +321,60 @@ def test_what_is_refused(bed: Testbed, more: list[str], code: int, said: str) ->
     assert found[0] == code
     assert said in found[1]
     eventually(lambda: macs(bed) == before, PATIENCE_S, "no macvlan")
+
+
+def test_the_interface_goes_down_and_up(bed: Testbed) -> None:
+    """Down is not gone: the macvlan stays, what was sent meanwhile has a name, and it goes on."""
+    nginx.start(bed.service)
+    pyserver.start(bed.shadow)
+    agent = attach_with(bed, QUICK, *ISOLATED)
+    sent = drive(bed, 10).sent
+    wait_settled(agent, sent)
+    mac = mac_of(agent)
+    for compared in (20, 30):
+        bed.prod.run("ip", "link", "set", "eth1", "down")
+        sent += drive(bed, 10, connections=2).sent
+        wait_settled(agent, sent)
+        bed.prod.run("ip", "link", "set", "eth1", "up")
+        (worker,) = agent.ask("status")["workers"]
+        eventually(
+            lambda pid=worker: within(pid, lambda: reach(bed.shadow.v4, PORT)) == 0,  # type: ignore[misc]
+            PATIENCE_S,
+            "the shadow is reached",
+        )
+        sent += drive(bed, 10).sent
+        wait_settled(agent, sent)
+        assert agent.ask("status")["outcomes"]["answered"] == compared
+        assert mac_of(agent) == mac
+    agent.stop()
+
+
+def test_killed_workers_repeat_nothing(bed: Testbed) -> None:
+    """All of them, thrice under traffic: each request is sent once, from inside, and named."""
+    nginx.start(bed.service)
+    shadow = pyserver.start(bed.shadow)
+    agent = attach_with(bed, {}, *ISOLATED, "--workers", "2")
+    inside = namespace_of(agent.ask("status")["workers"][0])
+    running = traffic.start(
+        bed.client, bed.service.url(PORT), ITEMS, rate=200, duration=60, connections=8
+    )
+    for _ in range(3):
+        agent.wait_compared(at(agent.ledger(), "pairs.compared") + 100)
+        dead = agent.ask("status")["workers"]
+        for pid in dead:
+            os.kill(pid, signal.SIGKILL)
+        eventually(
+            lambda dead=dead: len(set(agent.ask("status")["workers"]) - set(dead)) == 2,  # type: ignore[misc]
+            PATIENCE_S,
+            "other workers",
+            agent.pid,
+        )
+    assert {namespace_of(pid) for pid in agent.ask("status")["workers"]} == {inside}
+    result = running.stop()
+    assert untouched(result)
+    wait_named(agent, result.sent)
+    summary = agent.stop()
+    assert accounted(summary["ledger"]) == result.sent
+    assert repeated(shadow) == {}
+    assert {one["peer"].split()[0] for one in shadow.requests()} == {OWN_V4}
+    assert set(summary["outcomes"]) == {"answered"}, "the agent's own fault is not the shadow's"
