@@ -30,7 +30,7 @@ from tests.net.agent import (
 )
 from tests.net.calling import HOOK, PAY, SMTP, Sink
 from tests.net.conftest import ended_after
-from tests.testbed import Process, Testbed, eventually
+from tests.testbed import Process, Testbed, eventually, pyserver
 
 CGROUPS = Path("/sys/fs/cgroup/unified")
 HELLO = 7077
@@ -578,7 +578,7 @@ def test_attach_needs_a_guard_that_vouches(bed: Testbed, guards: list[Guarded]) 
 
 
 def test_a_guard_that_dies_stops_mirroring(bed: Testbed, guards: list[Guarded]) -> None:
-    """No request goes to a shadow that is not guarded any more."""
+    """No request goes to a shadow that is not guarded any more, though it answers on that port."""
     bed.prod.spawn(*calling.service_command(bed, PORT, bed.client), name="service")
     bed.prod.wait_listening(PORT, 10)
     guard = Guarded(bed, "dies", command=calling.service_command(bed, PORT, bed.client))
@@ -591,7 +591,14 @@ def test_a_guard_that_dies_stops_mirroring(bed: Testbed, guards: list[Guarded]) 
     guard.process.wait(30)
     eventually(lambda: agent.ask("status")["paused"] is True, 40, "mirroring stops")
     assert "mirroring stops" in agent.process.errors()
-    agent.stop()
+    nobodys = pyserver.start(bed.shadow)
+    # answered or not, by production: the sink is not there
+    bed.client.run("curl", "-sS", "--max-time", "20", bed.prod.url(PORT, "/order/1"))
+    eventually(lambda: agent.ledger()["packets"]["paused"] > 0, PATIENCE_S, "seen, not copied")
+    summary = agent.stop()
+    assert nobodys.requests() == []
+    assert summary["ledger"]["packets"]["copied"] == 0
+    nobodys.process.stop()
 
 
 def test_a_guard_opens_writes(bed: Testbed, guards: list[Guarded]) -> None:

@@ -183,6 +183,29 @@ def test_a_refused_write_keeps_what_follows_out_of_the_verdict(bed: Testbed) -> 
     assert summary["coverage"] == 1.0
 
 
+def test_a_shadow_s_value_starts_no_other_request(bed: Testbed) -> None:
+    """One with a line end in it is counted, and who would carry it is refused, not sent without."""
+    pyserver.start(bed.service, answers={"/token": '200:{"csrf":"from-production"}'})
+    theirs = r"""200:{"csrf":"x\r\n\r\nGET /evil HTTP/1.1\r\nHost: x\r\n\r\n"}"""
+    shadow = pyserver.start(bed.shadow, answers={"/token": theirs})
+    home = Home(bed)
+    home.path.mkdir()
+    config = home.path / "alias.toml"
+    config.write_text(DECLARED)
+    agent = attach_as(bed, *options(bed), "--config", str(config), home=home)
+    with connected(bed.client, bed.service) as connection:
+        assert ask(connection, "/token")[0] == 200
+        agent.wait_compared(1)
+        connection.request("GET", "/carries", headers={"X-CSRF-Token": "from-production"})
+        assert connection.getresponse().read()
+        assert ask(connection, "/without")[0] == 200
+        agent.wait_compared(2)
+    summary = agent.stop()
+    assert [one["target"] for one in shadow.requests()] == ["/token", "/without"]
+    assert summary["ledger"]["replay"]["refused"] == {"malformed": 1}
+    assert summary["aliases"]["unfit"] == 3, "places that it would go to"
+
+
 def test_a_call_that_comes_back_is_refused(bed: Testbed) -> None:
     """A request with the marker was replayed once: it is not replayed again."""
     pyserver.start(bed.service)

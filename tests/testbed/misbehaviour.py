@@ -268,6 +268,8 @@ class Connection(asyncio.Protocol):
         head = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unnamed')}", "Server: pyserver"]
         if status not in _BODYLESS:
             head.append("Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}")
+            if body.startswith(b"{"):
+                head.append("Content-Type: application/json")
         if closing:
             head.append("Connection: close")
         if request.method == "HEAD" or status in _BODYLESS:
