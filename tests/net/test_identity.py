@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import subprocess
@@ -181,6 +182,54 @@ def test_a_refused_write_keeps_what_follows_out_of_the_verdict(bed: Testbed) -> 
     assert summary["diverged"] == 1
     assert summary["reach"] == 2 / 4
     assert summary["coverage"] == 1.0
+
+
+PLACES = """
+[identity]
+forwarded = "x-forwarded-for"
+
+[[namespace]]
+prefix = "s-"
+at = ["header:X-User-Id", "query:user", "segment:/users/{id}/**", "json:$.user.id"]
+
+[[rule]]
+action = "rewrite"
+method = "POST"
+path = "/users/**"
+rewrite = [{ json = "$.mail", set = "x@example.invalid" }, { cookie = "sid", prefix = "c-" }]
+"""
+
+
+def test_marks_and_places_arrive(bed: Testbed) -> None:
+    """The client's address, production's key behind a prefix, ids and fields at each place."""
+    pyserver.start(bed.service)
+    shadow = pyserver.start(bed.shadow)
+    home = Home(bed)
+    home.path.mkdir()
+    config = home.path / "places.toml"
+    config.write_text(PLACES)
+    agent = attach_as(bed, *options(bed), "--unguarded", "--config", str(config), home=home)
+    body = b'{"user": {"id": "7"},  "mail": "jane@example.org", "n": 1.0}'
+    headers = {
+        "Content-Type": "application/json", "X-User-Id": "7", "Cookie": "theme=dark; sid=1",
+        "Idempotency-Key": "k1", "X-Forwarded-For": "192.0.2.9",
+    }  # fmt: skip
+    with connected(bed.client, bed.service) as connection:
+        connection.request("POST", "/users/7/mail?user=7&n=7", body, headers)
+        assert connection.getresponse().read()
+        agent.wait_compared(1)
+    agent.stop()
+    (got,) = shadow.requests()
+    wanted = b'{"user": {"id": "s-7"},  "mail": "x@example.invalid", "n": 1.0}'
+    assert got["target"] == "/users/s-7/mail?user=s-7&n=7"
+    assert got["body_sha256"] == hashlib.sha256(wanted).hexdigest()
+    fields = {name.lower(): value for name, value in got["headers"]}
+    assert len(fields) == len(got["headers"]), "none twice"
+    assert fields["x-user-id"] == "s-7"
+    assert fields["cookie"] == "theme=dark; sid=c-1"
+    assert fields["idempotency-key"] == "shadow-k1"
+    assert fields["x-forwarded-for"] == f"192.0.2.9, {bed.client.v4}"
+    assert fields["x-shadow-request"] == "1"
 
 
 def test_a_shadow_s_value_starts_no_other_request(bed: Testbed) -> None:
