@@ -171,8 +171,8 @@ def hide_again(pid: int, paths: Collection[Path]) -> bool:
 def _cover(paths: Collection[Path]) -> None:
     """A folder by an empty one of the same owner."""
     for path in paths:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
+        if path.is_dir():
+            status = path.stat()
             owner = f"mode=0700,uid={status.st_uid},gid={status.st_gid},size=16m"
             _mount("tmpfs", str(path), _MS_NOSUID | _MS_NODEV, owner)
         else:

@@ -124,11 +124,13 @@ def test_a_guard_that_cannot_be_asked_is_a_note() -> None:
         def calls(self) -> Effects | None:
             return None
 
-        def fresh(self, now: float) -> bool:
-            return False
+        def trouble(self, now: float) -> str:
+            return "it does not answer"
 
     made.vouch, made._where = Silent(), "10.0.0.9:7"  # type: ignore[assignment]
     found = made.finish()
-    assert found["guard"] == {"where": "10.0.0.9:7", "vouched": False, "said": None}
+    assert found["guard"] == {
+        "where": "10.0.0.9:7", "vouched": False, "trouble": "it does not answer", "said": None,
+    }  # fmt: skip
     assert found["side_effects"]["shadow"] is None
     assert "could not be asked" in found["side_effects"]["notes"][0]
