@@ -59,7 +59,6 @@ class File(NamedTuple):
 
     settings: Settings = NOTHING
     targets: Mapping[str, Settings] = MappingProxyType({})
-    position: Position = Position(Path("settings"), "")  # of its top
 
 
 def read(path: Path | None) -> File:
@@ -90,7 +89,7 @@ def read(path: Path | None) -> File:
     if isinstance(tree.get("target"), dict):
         for name, table in tree.pop("target").items():
             targets[name] = _target(name, table, position / "target" / name)
-    return File(_settings(tree, position, KEYS), targets, position)
+    return File(_settings(tree, position, KEYS), targets)
 
 
 def _decoded(path: Path, data: bytes) -> str:

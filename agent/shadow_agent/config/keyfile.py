@@ -7,7 +7,6 @@ from typing import Final
 
 from shadow_agent.config.file import File, Settings
 from shadow_agent.config.model import Config
-from shadow_agent.config.position import Position
 from shadow_agent.errors import UsageError
 from shadow_agent.records.keys import CREDENTIAL, credential, evidence_key
 
@@ -20,9 +19,9 @@ def check_key_files(found: File, config: Config) -> list[str]:
 
     Raises UsageError with file, line and fix.
     """
-    notes = _check(found.settings, found.position, config)
-    for name, table in found.targets.items():
-        notes += _check(table, found.position / "target" / name, config)
+    notes = _check(found.settings, config)
+    for table in found.targets.values():
+        notes += _check(table, config)
     if config.privacy.evidence and config.privacy.key_file is None:
         if credential() is None:
             notes.append(
@@ -34,11 +33,11 @@ def check_key_files(found: File, config: Config) -> list[str]:
     return notes
 
 
-def _check(table: Settings, position: Position, config: Config) -> list[str]:
+def _check(table: Settings, config: Config) -> list[str]:
     path = table.sections.get("privacy", {}).get("key_file")
     if path is None:
         return []
-    where = position.either("privacy", "key-file")
+    where = table.where["privacy.key_file"]
     if path.is_relative_to(_CREDENTIALS) and not path.exists():
         return [f"{where}: {path} is not here now; systemd must have put it there by the start"]
     try:

@@ -33,11 +33,6 @@ class Position:
         label = "".join(f" {k + 1}" if isinstance(k, int) else f".{k}" for k in self.keys)
         return f"{place}: {label[1:]}" if label else place
 
-    def either(self, table: str, key: str) -> Position:
-        """What stands under ``key`` in that table of this one, be it written with - or _."""
-        spelt = self / table / key.replace("-", "_")
-        return spelt if _holds(self.text, spelt.keys) else self / table / key
-
     def of(self, key: str) -> Position:
         """For an error that calls ``key`` of this table by name itself."""
         return replace(self, named=key)
