@@ -39,7 +39,7 @@ def run_record(agent: Agent) -> dict[str, Any]:
 
 def test_it_looks_away_and_says_so(served: Testbed) -> None:
     """Over a limit nothing is mirrored, production goes on, and every place tells when and why."""
-    agent = governed(served, "host-cpu = 0", "--metrics", METRICS)
+    agent = governed(served, "host-cpu = 0.0001", "--metrics", METRICS)
     url = served.service.url(PORT)
     running = traffic.start(served.client, url, ITEMS, rate=100, duration=120, connections=8)
     eventually(
@@ -81,13 +81,19 @@ def test_it_looks_away_and_says_so(served: Testbed) -> None:
     assert found["sampled_out_estimate"] > 0
     assert found["sampled_out_estimate"] <= at(summary["ledger"], "packets.sampled_out")
     assert 0 < at(summary["ledger"], "pairs.compared") < result.sent
+    assert found["changes"][0]["cause"] == "host_cpu"
     assert summary["load"]["unit"] == "requests/s"
+    assert summary["audit_lost"] == 0
+    lines = (agent.home.data / "audit.log").read_text().splitlines()
+    entries = [one for one in map(json.loads, lines) if one["what"] == "governor"]
+    assert len(entries) == 1  # its steps are in the records
+    assert entries[0]["about"]["why"].startswith("host_cpu at ")
     assert summary["load"]["production"] is not None
 
 
 def test_the_operators_share_is_the_ceiling(served: Testbed) -> None:
     """A factor below 1 is on top of what ``ctl sample`` says, and never above it."""
-    agent = governed(served, "host-cpu = 0\nfloor = 0.5")
+    agent = governed(served, "host-cpu = 0.0001\nfloor = 0.5")
     eventually(
         lambda: agent.ask("status")["governor"]["factor"] == 0.5, PATIENCE_S, "lowered", agent.pid
     )

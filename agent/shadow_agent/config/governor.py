@@ -15,6 +15,7 @@ _UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _LEAST_MEMORY: Final = 64 << 20
 _MOST_MEMORY: Final = 1 << 50
 _MOST_CPU: Final = 4096.0
+_MOST_TIMES: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +68,27 @@ def size(value: object) -> int:
     return parse.whole(_LEAST_MEMORY, _MOST_MEMORY)(value)
 
 
-def _not_negative(value: object) -> float:
+def _busy(value: object) -> float:
+    """How busy something may be; of 0 a host is always over it."""
+    found = parse.fraction(value)
+    if not found:
+        raise ValueError("0 is always exceeded, so nothing is mirrored; give above 0 to 1 (1: off)")
+    return found
+
+
+def _free(value: object) -> float:
+    """How much is to stay available; all of it never is."""
+    found = parse.fraction(value)
+    if found == 1:
+        raise ValueError("1 never holds, so nothing is mirrored; give 0 (off) to below 1")
+    return found
+
+
+def _times(value: object) -> float:
+    """How much longer than usual: less than usual is no limit."""
     found = parse.number(value)
-    if not 0 <= found <= 1e9:
-        raise ValueError(f"{found:g} is out of range; give 0 to 1e9")
+    if found != 0 and not 1 < found <= _MOST_TIMES:
+        raise ValueError(f"{found:g} is out of range; give above 1, at most 1e9, or 0 (off)")
     return found
 
 
@@ -78,8 +96,11 @@ _CONVERT: Final[Mapping[str, Callable[[object], Any]]] = {
     "enabled": parse.flag,
     "cpu": cores,
     "memory": size,
+    "host_cpu": _busy,
+    "host_memory": _free,
+    "cpu_pressure": _busy,
     "p95_ms": parse.seconds,  # above 0
-    "p95_times": _not_negative,
+    "p95_times": _times,
     "p95_answers": parse.whole(20, 1_000_000),
     "hold_s": parse.seconds,
 }

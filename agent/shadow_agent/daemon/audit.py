@@ -1,9 +1,10 @@
 """The audit log of a data directory: who attached, detached, changed or read what, and when.
 
 DATA_DIR/audit.log, 0600, appended to under a lock by every agent and command that uses the
-directory; DATA_DIR/audit.head says how many entries there are. An agent that cannot write it does
-not start; one that cannot write it any more says so, counts and goes on, and the next entry that
-can be written says how many are missing.
+directory; DATA_DIR/audit.head says how many entries there are. Nobody waits for the lock for long:
+who holds it for longer costs a running agent an entry, not the off switch. An agent
+that cannot write the log does not start; one that cannot write it any more says so, counts and goes
+on, and the next entry that can be written says how many are missing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +39,10 @@ from shadow_agent.records.chain import (
 
 LOG: Final = "audit.log"
 HEAD: Final = "audit.head"
+# An entry takes as long as the disk; commands may wait for many, the off switch for hardly one.
+_PATIENCE_S: Final = 5.0
+_SHORT_S: Final = 0.2
+_RETRY_S: Final = 0.01
 # Stands for a head that is none: it is written whole or not at all.
 _ALTERED: Final = Head(-1, "")
 _MANY: Final = 1 << 62  # more entries than any log has
@@ -63,6 +69,7 @@ class AuditLog:
 
     def __init__(self, data_dir: Path) -> None:
         """Nothing is opened yet."""
+        self.patience_s = _PATIENCE_S  # how long another may hold it
         self.path = data_dir / LOG
         self._head = data_dir / HEAD
 
@@ -72,7 +79,7 @@ class AuditLog:
         """Append an entry and bring it to the disk. Raises OSError; then nothing was appended."""
         actor = actor or Actor.here()
         fields = {"uid": actor.uid, "pid": actor.pid, "target": target}
-        with self._locked() as log:
+        with self._open(os.O_RDWR | os.O_CREAT) as log, self._locked(log, fcntl.LOCK_EX):
             head, torn = _tail(log)
             data = b"\n" if torn else b""
             last = read(torn + b"\n")
@@ -119,8 +126,10 @@ class AuditLog:
 
     def _check(self, anchors: list[Head]) -> Verdict:
         try:
-            with self._locked(os.O_RDONLY) as log:
-                return check(_lines(log), anchors)
+            with self._open(os.O_RDONLY) as log:
+                with self._locked(log, fcntl.LOCK_SH):
+                    size = os.fstat(log.fileno()).st_size
+                return check(_lines(log, size), anchors)  # what is there stays as it is
         except FileNotFoundError:
             return check((), anchors)
 
@@ -136,7 +145,7 @@ class AuditLog:
         return head if 0 < head.number < _MANY else _ALTERED
 
     @contextlib.contextmanager
-    def _locked(self, access: int = os.O_RDWR | os.O_CREAT) -> Iterator[BinaryIO]:
+    def _open(self, access: int) -> Iterator[BinaryIO]:
         flags = access | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         fd = os.open(self.path, flags, 0o600)
         found = os.fstat(fd)
@@ -144,8 +153,23 @@ class AuditLog:
             os.close(fd)
             raise OSError(errno.EINVAL, "not a file of ours")
         with os.fdopen(fd, "rb", buffering=MAX_LINE) as log:
-            fcntl.flock(log, fcntl.LOCK_EX if access & os.O_RDWR else fcntl.LOCK_SH)
             yield log
+
+    @contextlib.contextmanager
+    def _locked(self, log: BinaryIO, kind: int) -> Iterator[None]:
+        until = time.monotonic() + self.patience_s
+        while True:
+            try:
+                fcntl.flock(log, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise OSError(errno.EBUSY, "another process holds its lock") from None
+            time.sleep(_RETRY_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(log, fcntl.LOCK_UN)
 
     def _append(self, log: BinaryIO, data: bytes) -> None:
         """Whole, or not at all as far as the disk allows."""
@@ -181,6 +205,7 @@ class AuditTrail:
         self._say = say
         self.lost = 0  # entries that could not be written, in this run
         self._unsaid = 0  # of them, those that no later entry told of
+        self._governed = False  # by what is on record
 
     def begin(self, about: dict[str, Any]) -> None:
         """The attach. Raises UsageError: what cannot be audited is not done."""
@@ -191,6 +216,7 @@ class AuditTrail:
                 f"{self._log.path}: cannot write the audit log: {exc.strerror}",
                 "make space or give another --data-dir",
             ) from exc
+        self._log.patience_s = _SHORT_S
 
     def told(self, command: dict[str, Any], done: dict[str, Any]) -> None:
         """A command of an operator that was obeyed; questions are not on record."""
@@ -199,10 +225,21 @@ class AuditTrail:
             self.note(f"ctl {command['command']}", about | {"done": done}, Actor(*command["by"]))
 
     def turned(self, change: Change) -> None:
-        """The dial: what the gate has changed. An operator's command has an entry of its own."""
-        if change.who is Who.GATE:
-            stopped = [who.value for who in change.stopped]
-            self.note("gate", {"why": change.why, "sample": change.sample, "stopped": stopped})
+        """The dial: what gate and guard have changed. An operator's command has its own entry.
+
+        Of the governor the beginning and the end: its steps are in the records, one a second.
+        """
+        if change.who is Who.OPERATOR:
+            return
+        if change.who is Who.GOVERNOR:
+            governed = change.factor < 1
+            if governed is self._governed:
+                return
+            self._governed = governed
+        stopped = [who.value for who in change.stopped]
+        self.note(
+            change.who.value, {"why": change.why, "sample": change.sample, "stopped": stopped}
+        )
 
     def note(self, what: str, about: dict[str, Any], actor: Actor | None = None) -> None:
         """Anything later: if it cannot be written, that is said and counted."""
@@ -211,9 +248,11 @@ class AuditTrail:
         try:
             self._log.write(what, self._target, about, actor)
             self._unsaid = 0
+            self._log.patience_s = _SHORT_S
         except OSError as exc:
             self.lost += 1
             self._unsaid += 1
+            self._log.patience_s = 0.0  # once is enough, until one can be written again
             self._say(f"{self._log.path}: {what} is not on record: {exc.strerror}")
 
 
@@ -231,8 +270,9 @@ def _when() -> dict[str, str]:
     return {"at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
 
 
-def _lines(log: BinaryIO) -> Iterator[bytes]:
-    while line := log.readline(MAX_LINE + 1):
+def _lines(log: BinaryIO, size: int) -> Iterator[bytes]:
+    while line := log.readline(min(MAX_LINE + 1, size)):
+        size -= len(line)
         yield line
 
 

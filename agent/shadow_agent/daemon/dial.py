@@ -29,6 +29,7 @@ class Change:
     why: str  # one line for people
     sample: float  # in effect from now on, 0 to 1
     stopped: tuple[Who, ...]  # mirroring stands still while there is one
+    factor: float = 1.0  # the governor's part of it
 
 
 class Switches(Protocol):
@@ -100,6 +101,6 @@ class Dial:
         if bool(self._stopped) != self._paused:
             self._paused = bool(self._stopped)
             self._switches.set_paused(self._paused)
-        change = Change(who, why, sample, tuple(sorted(self._stopped)))
+        change = Change(who, why, sample, tuple(sorted(self._stopped)), self._factor)
         for listener in self.on_change:
             listener(change)

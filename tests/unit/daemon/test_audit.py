@@ -5,7 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -17,7 +22,7 @@ from shadow_agent.errors import UsageError
 from shadow_agent.records.chain import Head, seal
 
 
-def entries(folder: Path) -> list[dict[str, object]]:
+def entries(folder: Path) -> list[dict[str, Any]]:
     """What is in the log."""
     return [orjson.loads(line) for line in (folder / audit.LOG).read_bytes().splitlines()]
 
@@ -252,16 +257,18 @@ def test_who_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Actor.here().uid == 0
 
 
-def test_the_gate(tmp_path: Path) -> None:
-    """What it changes is on record; what others turn is not doubled."""
+def test_the_gate_and_the_guard(tmp_path: Path) -> None:
+    """What they change is on record; what the operator turns is not doubled."""
     trail = AuditTrail(tmp_path, "web", print)
     trail.turned(Change(Who.GATE, "shadow.enabled is off", 0.5, (Who.GATE,)))
     trail.turned(Change(Who.OPERATOR, "ctl pause", 0.5, ()))
-    (entry,) = entries(tmp_path)
-    assert entry["what"] == "gate"
-    assert entry["about"] == {
+    trail.turned(Change(Who.GUARD, "the guard vouches again", 0.5, ()))
+    gate, guard = entries(tmp_path)
+    assert gate["what"] == "gate"
+    assert gate["about"] == {
         "why": "shadow.enabled is off", "sample": 0.5, "stopped": ["gate"]
     }  # fmt: skip
+    assert guard["what"] == "guard"
 
 
 def test_what_operators_did(tmp_path: Path) -> None:
@@ -276,3 +283,77 @@ def test_what_operators_did(tmp_path: Path) -> None:
     (entry,) = entries(tmp_path)
     assert (entry["what"], entry["uid"], entry["pid"]) == ("ctl sample", 1000, 77)
     assert entry["about"] == {"fraction": 0.5, "done": {"ok": True, "sample": 0.5}}
+
+
+def test_the_governor(tmp_path: Path) -> None:
+    """When it began to lower the sample, and when all of it is back; not each step."""
+    trail = AuditTrail(tmp_path, "web", print)
+    for factor in (0.5, 0.25, 0.6, 1.0, 0.5):
+        trail.turned(Change(Who.GOVERNOR, f"now {factor}", factor, (), factor))
+    assert [entry["about"]["why"] for entry in entries(tmp_path)] == [
+        "now 0.5",
+        "now 1.0",
+        "now 0.5",
+    ]
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Another process that holds the lock until it is told to let go."""
+    log = tmp_path / audit.LOG
+    AuditLog(tmp_path).write("attach", "web", {})
+    code = (
+        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX);"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(log)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdout.readline()
+        yield process.stdin.close
+
+
+def test_a_lock_that_is_held(
+    tmp_path: Path, holder: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs a running agent entries, which are counted and told; no agent starts."""
+    naps: list[float] = []
+    clock = SimpleNamespace(sleep=naps.append, monotonic=lambda: sum(naps))
+    monkeypatch.setattr(audit, "time", clock)
+    said: list[str] = []
+    trail = AuditTrail(tmp_path, "web", said.append)
+    with pytest.raises(UsageError, match="another process holds its lock"):
+        trail.begin({})
+    assert sum(naps) == pytest.approx(5.0, abs=0.02)
+    trail._log.patience_s = 0.2  # as once it has begun
+    naps.clear()
+    trail.note("ctl pause", {})
+    assert sum(naps) == pytest.approx(0.2, abs=0.02)
+    naps.clear()
+    trail.note("ctl resume", {})
+    assert naps == []  # not once more for each
+    assert trail.lost == 2
+    assert said[0].endswith("audit.log: ctl pause is not on record: another process holds its lock")
+    holder()
+    monkeypatch.undo()
+    trail._log.patience_s = 30.0  # until that process is gone
+    trail.note("detach", {})
+    assert entries(tmp_path)[-1]["about"] == {"lost_before": 2}
+    assert AuditLog(tmp_path).verify().broken is None
+
+
+def test_a_check_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take its time over a long log: entries are written meanwhile, and not checked."""
+    log = AuditLog(tmp_path)
+    log.write("attach", "web", {})
+
+    def check(lines: Iterable[bytes], anchors: object) -> list[bytes]:
+        AuditTrail(tmp_path, "web", pytest.fail).note("ctl pause", {})
+        return list(lines)
+
+    monkeypatch.setattr(audit, "check", check)
+    assert len(log._check([])) == 1
+    monkeypatch.undo()
+    assert log.verify().head.number == 2

@@ -70,5 +70,5 @@ def test_each_change_is_told_once(dial: Dial) -> None:
     assert told == [
         Change(Who.GATE, "flag", 0.1, ()),
         Change(Who.GATE, "off", 0.1, (Who.GATE,)),
-        Change(Who.GOVERNOR, "busy", 0.05, (Who.GATE,)),
+        Change(Who.GOVERNOR, "busy", 0.05, (Who.GATE,), 0.5),
     ]
