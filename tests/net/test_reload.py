@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.net.agent import PATIENCE_S, PORT, Home, at, attach
-from tests.net.faults import workers
+from tests.net.faults import wait_settled, workers
 from tests.testbed import Testbed, eventually, tools
 
 pytestmark = pytest.mark.net
@@ -104,4 +104,62 @@ def test_what_cannot_change_is_named(served: Testbed) -> None:
     file.write("sample = 0.5\n")
     assert agent.ask("reload")["applied"] == ["sample"]
     assert agent.ask("status")["sample"] == 0.5
+    agent.stop()
+
+
+def test_bounds_change_under_way(served: Testbed) -> None:
+    """Budget, breaker and governor, in all workers and in those that come; also from none."""
+    home = Home(served)
+    file = File(home)
+    file.write("")
+    agent = attach(served, "--config", str(file.path), "--workers", "2", home=home)
+    use(served, "/health")
+    agent.wait_compared(3)
+    file.path.write_text(
+        "[budget]\ncost = 5\nrequests-per-s = 1000\n[breaker]\nprobes = 1\n"
+        "[governor]\nenabled = true\nhost-cpu = 0.0001\nfloor = 0.5\n"
+    )
+    assert agent.ask("reload")["applied"] == [
+        "breaker.probes", "budget.cost", "budget.requests-per-s",
+        "governor.enabled", "governor.floor", "governor.host-cpu",
+    ]  # fmt: skip
+    eventually(lambda: agent.ask("status")["governor"]["factor"] == 0.5, PATIENCE_S, "the governor")
+    assert agent.ask("status")["budget"]["cost"]["of"] == 5
+    file.write("[budget]\ncost = 5\n")
+    assert "governor.enabled" in agent.ask("reload")["applied"]
+    assert agent.ask("status")["sample"] == 1.0
+    old = workers(agent)
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    eventually(
+        lambda: len(now := workers(agent)) == 2 and not {*now} & {*old}, PATIENCE_S, "others"
+    )
+    use(served, "/health", 8)  # what the dead had not noted yet is forgotten
+    wait_settled(agent, 11)
+    assert agent.ledger()["replay"]["refused"] == {"cost": 3}
+    file.write("[budget]\ncost = 50\nburst = 3\n")  # refused: it says nothing by itself
+    assert "burst says nothing by itself" in home.command("ctl", "reload").stderr
+    file.write("[budget]\ncost = 50\n")
+    assert agent.ask("reload")["applied"] == ["budget.cost"]
+    use(served, "/health", 4)
+    agent.wait_compared(3 + 5 + 4)
+    file.write("[budget]\nrequests = 1\n")  # more is spent already: the run ends
+    assert agent.ask("reload")["applied"] == ["budget.cost", "budget.requests"]
+    summary = agent.finish()
+    assert summary["ledger"]["replay"]["refused"] == {"cost": 3}
+
+
+def test_what_the_kernel_holds_needs_a_restart(served: Testbed) -> None:
+    """The agent's own processors and memory, and the gate."""
+    home = Home(served)
+    file = File(home)
+    file.write("")
+    agent = attach(served, "--config", str(file.path), home=home)
+    file.path.write_text(
+        '[governor]\nenabled = false\nmemory = "1G"\n[gate]\nprovider = "off"\n'
+        "[budget]\nconcurrent = 1\n"
+    )
+    answer = home.command("ctl", "reload")
+    assert "gate.provider, governor.memory cannot change under way" in answer.stderr
+    assert agent.ask("status")["budget"] is None
     agent.stop()

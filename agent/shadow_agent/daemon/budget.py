@@ -25,7 +25,7 @@ class BudgetPage:
 
     def __init__(self, terms: Terms, workers: int) -> None:
         """Nothing is spent."""
-        self.terms = terms
+        self.terms = terms  # of whoever is forked from now on
         self._workers = workers
         self.fd = os.memfd_create("shadow-agent-budget", os.MFD_CLOEXEC)
         size = -(-words(workers) * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -58,9 +58,18 @@ class Purse:
         """``lock`` is an fd that no other of this process refers to; None when nobody shares."""
         self._budget = budget
         self._lock = lock
+        self._bounds = budget.terms.bounds
+
+    def change(self, terms: Terms) -> None:
+        """What was taken stays taken."""
+        self._budget.terms = terms
+        self._bounds = terms.bounds
 
     def take(self, cost: int) -> Refused | None:
         """Let one request begin, or say why not."""
+        if not self._bounds:
+            self._budget.note(cost)
+            return None
         if self._lock is None:
             return self._budget.take(time.monotonic_ns(), cost)
         if not _locked(self._lock):
@@ -72,6 +81,8 @@ class Purse:
 
     def again(self) -> Refused | None:
         """Let it go out a second time, or say why not."""
+        if not self._bounds:
+            return None
         if self._lock is None:
             return self._budget.again(time.monotonic_ns())
         if not _locked(self._lock):

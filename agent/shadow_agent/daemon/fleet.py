@@ -104,7 +104,7 @@ class Fleet:
         """What a worker can be told anew; who cannot be told makes way for one who knows it."""
         message = message_of(config)
         live = live_of(message, self._settings.pool_limits)
-        self._settings = replace(self._settings, **live._asdict())
+        self._settings = live.over(self._settings)
         self._tell(orjson.dumps({"command": "change", "settings": message}))
 
     def _tell(self, message: bytes) -> None:

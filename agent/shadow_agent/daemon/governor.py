@@ -77,6 +77,7 @@ class GovernorWatch:
         """``cpu``: our budget, processors. ``kernel``: counters of production's tap, now."""
         self.on_change: list[Callable[[Change], None]] = []
         self._config = config
+        self._cpu = cpu
         self._governor = Governor(governor_limits(config, cpu))
         self._dial = dial
         self._books = books
@@ -134,12 +135,13 @@ class GovernorWatch:
             ),
             now,
         )
-        if change is not None:
-            self._lowered.changed(time.time(), change)
-            self._answers = None  # what was asked before says nothing of now
-            self._dial.scale(self.factor, describe(change))
-            for listener in self.on_change:
-                listener(change)
+        self._publish(change)
+
+    def change(self, config: GovernorConfig) -> None:
+        """Other limits from now on; the agent's own budget stays as it is."""
+        self._config = config
+        limits = governor_limits(config, self._cpu)
+        self._publish(self._governor.change(limits, on=config.enabled))
 
     def stop(self) -> None:
         """The run is over: nothing is lowered or raised while it drains."""
@@ -160,6 +162,15 @@ class GovernorWatch:
     def load(self) -> dict[str, Any]:
         """The summary's ``load``."""
         return self._load.as_dict()
+
+    def _publish(self, change: Change | None) -> None:
+        if change is None:
+            return
+        self._lowered.changed(time.time(), change)
+        self._answers = None  # what was asked before says nothing of now
+        self._dial.scale(self.factor, describe(change))
+        for listener in self.on_change:
+            listener(change)
 
     def _note_load(self, before: _Seen, seen: _Seen) -> None:
         elapsed = seen.at - before.at

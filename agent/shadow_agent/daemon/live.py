@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from shadow_agent.config import Config, Limits, as_dict
+from shadow_agent.config.budget import Budget
 from shadow_agent.config.file import settings_of
 from shadow_agent.daemon.limits import pool_limits
+from shadow_agent.daemon.settings import WorkerSettings, budget_terms
+from shadow_agent.policy.breaker import BreakerTerms
+from shadow_agent.policy.budget import Terms
 from shadow_agent.policy.rule import Rule
 from shadow_agent.replay.limits import PoolLimits
 
-_KEYS: Final = ("limits", "methods", "rule")
+_KEYS: Final = ("breaker", "budget", "limits", "methods", "requests", "rule")
 
 
 class Live(NamedTuple):
-    """The settings themselves; fields of WorkerSettings."""
+    """The settings themselves."""
 
     methods: frozenset[str] | None
     rules: tuple[Rule, ...]
     pool_limits: PoolLimits
     drain_s: float
+    breaker: BreakerTerms
+    terms: Terms  # of the budget
+
+    def over(self, settings: WorkerSettings) -> WorkerSettings:
+        """Those with these; the page of the budget has its terms itself."""
+        changed = self._asdict()
+        del changed["terms"]
+        return replace(settings, **changed)
 
 
 def message_of(config: Config) -> dict[str, Any]:
@@ -37,6 +50,7 @@ def live_of(message: Mapping[str, Any], now: PoolLimits) -> Live:
     told = settings_of(message)
     limits = Limits(**told.sections.get("limits", {}))
     new = pool_limits(limits)
+    budget = Budget(**told.sections.get("budget", {}))
     return Live(
         methods=told.values["methods"],
         rules=told.values.get("rules", ()),
@@ -50,4 +64,6 @@ def live_of(message: Mapping[str, Any], now: PoolLimits) -> Live:
             max_backlog_bytes=new.max_backlog_bytes,
         ),
         drain_s=limits.drain_s,
+        breaker=BreakerTerms(**told.sections.get("breaker", {})),
+        terms=budget_terms(budget, told.values.get("requests", budget.requests)),
     )

@@ -13,6 +13,7 @@ from shadow_agent.config import Config, unprivileged_user
 from shadow_agent.daemon.account import Account
 from shadow_agent.daemon.audit import AuditTrail
 from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.budget import BudgetPage
 from shadow_agent.daemon.control import ControlServer, Handler
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.effects import SideEffects
@@ -28,7 +29,7 @@ from shadow_agent.daemon.protection import Protection
 from shadow_agent.daemon.retention import Retention
 from shadow_agent.daemon.rundir import RunFolder
 from shadow_agent.daemon.settings import (
-    budget_page,
+    budget_terms,
     spending_patience_s,
     tap_settings,
     worker_settings,
@@ -107,9 +108,8 @@ def assemble(
 
         metrics = MetricsChild(config.metrics, user, sandbox)
         stack.callback(metrics.close)
-    budget = budget_page(config)
-    if budget is not None:
-        stack.callback(budget.close)
+    budget = BudgetPage(budget_terms(config.budget, config.most_requests), config.workers)
+    stack.callback(budget.close)
     spending = Spending(budget, spending_patience_s(config), voice.say)
     kept = open_kept(config, folder)
     settings = worker_settings(config, plan, user, budget, sandbox, folder.run_id, *kept)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from shadow_agent.config import Config, as_dict
+from shadow_agent.config.budget import BREAKER, BUDGET
+from shadow_agent.config.governor import GOVERNOR
 from shadow_agent.errors import OperatorError
 
 # What can change under way, as ``config check --json`` calls it; the rest needs a restart.
@@ -13,10 +15,13 @@ LIVE: Final = frozenset(
     {
         "duration",
         "methods",
+        "requests",
         "rule",
         "sample",
-        "budget.bytes-burst",
-        "budget.bytes-per-s",
+        *(f"breaker.{key}" for key in BREAKER.keys),
+        *(f"budget.{key}" for key in BUDGET.keys),
+        # the agent's own budget is the kernel's, made with the processes
+        *(f"governor.{key}" for key in GOVERNOR.keys if key not in {"cpu", "memory"}),
         "limits.connect-timeout-s",
         "limits.drain-s",
         "limits.first-byte-timeout-s",

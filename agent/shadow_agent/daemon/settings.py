@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shadow_agent.config import Config
+from shadow_agent.config.budget import Budget as BudgetConfig
 from shadow_agent.config.identity import outgoing_settings
 from shadow_agent.daemon.budget import BudgetPage
 from shadow_agent.daemon.limits import flow_limits, http_limits, kept_answer, pool_limits
@@ -107,17 +108,15 @@ def tap_settings(config: Config, plan: Plan) -> TapSettings:
     )
 
 
-def budget_page(config: Config) -> BudgetPage | None:
-    """What the workers share, if there is a bound that all of them keep together."""
-    budget = config.budget
+def budget_terms(budget: BudgetConfig, requests: int | None) -> Terms:
+    """The bounds that all workers keep together; ``requests`` in all."""
     rate = budget.requests_per_s
-    terms = Terms(
-        requests=config.most_requests,
+    return Terms(
+        requests=requests,
         cost=None if budget.cost is None else millionths(budget.cost),
         concurrent=budget.concurrent,
         bucket=None if rate is None else Bucket.of(rate, budget.burst_or_default()),
     )
-    return BudgetPage(terms, config.workers) if terms != Terms() else None
 
 
 def spending_patience_s(config: Config) -> float:
@@ -125,12 +124,15 @@ def spending_patience_s(config: Config) -> float:
     return config.limits.connect_timeout_s + _REPORTS_S
 
 
+def longest_s(limits: PoolLimits) -> float:
+    """By when a request that goes out has ended, whatever becomes of it."""
+    return limits.connect_timeout + limits.whole_timeout + limits.max_queue_age
+
+
 def admission(settings: WorkerSettings) -> Admission:
     """What one worker asks before it sends."""
-    limits = settings.pool_limits
-    longest = limits.connect_timeout + limits.whole_timeout + limits.max_queue_age
-    breaker = Breaker(settings.breaker, longest) if settings.breaker.enabled else None
-    budget = settings.budget
+    terms, budget = settings.breaker, settings.budget
+    breaker = Breaker(terms, longest_s(settings.pool_limits)) if terms.enabled else None
     return Admission(breaker, None if budget is None else budget.purse(settings.shard))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shadow_agent.daemon.budget import BudgetPage
+from shadow_agent.policy.budget import Terms
 
 _MILLION = 1_000_000
 
@@ -40,6 +41,12 @@ class Spending:
             self._told = True
             self._say("the budget of cost is spent: what costs anything is refused from now on")
 
+    def change(self, terms: Terms) -> None:
+        """Others from now on; the workers are told by the fleet."""
+        if self._page is not None and self._page.terms != terms:
+            self._page.terms = terms
+            self._told = False
+
     def bury(self, worker: int) -> None:
         """A worker died: nothing of it is under way any more."""
         if self._page is not None:
@@ -48,7 +55,7 @@ class Spending:
     def as_dict(self) -> dict[str, Any] | None:
         """For ``status`` and the summary; None without a budget."""
         page = self._page
-        if page is None:
+        if page is None or not page.terms.bounds:
             return None
         spent, terms = page.spent(), page.terms
         return {

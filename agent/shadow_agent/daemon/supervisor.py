@@ -26,7 +26,7 @@ from shadow_agent.daemon.parts import assemble, rule_names
 from shadow_agent.daemon.plan import Plan, make_plan
 from shadow_agent.daemon.reload import Reload
 from shadow_agent.daemon.rundir import RunFolder
-from shadow_agent.daemon.settings import byte_budget
+from shadow_agent.daemon.settings import budget_terms, byte_budget
 from shadow_agent.daemon.show import show
 from shadow_agent.daemon.target import claim
 from shadow_agent.daemon.writes import warnings_of
@@ -206,7 +206,9 @@ class Supervisor:
     def _adopt(self, config: Config) -> None:
         """A configuration in which only what can change under way has changed."""
         before, self._config = self._config, config
+        self._spending.change(budget_terms(config.budget, config.most_requests))
         self._fleet.change(config)
+        self._own.governor.change(config.governor)
         if byte_budget(config) != byte_budget(before):  # else what is owed would be forgotten
             self._tap.limit(byte_budget(config))
         self._dial.share(Who.OPERATOR, config.sample, "ctl reload")

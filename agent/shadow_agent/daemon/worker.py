@@ -11,7 +11,6 @@ import os
 import socket
 import time
 import traceback
-from dataclasses import replace
 from typing import Any, Final
 
 from shadow_agent.daemon.claims import ClaimPage
@@ -19,7 +18,13 @@ from shadow_agent.daemon.kept import keep
 from shadow_agent.daemon.live import live_of
 from shadow_agent.daemon.mirror import Mirror, Sessions
 from shadow_agent.daemon.process import end_if_out_of_memory
-from shadow_agent.daemon.settings import WorkerSettings, admission, make_policy, rules_of
+from shadow_agent.daemon.settings import (
+    WorkerSettings,
+    admission,
+    longest_s,
+    make_policy,
+    rules_of,
+)
 from shadow_agent.daemon.uplink import Uplink, complain
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.http.assembler import Assembler
@@ -122,8 +127,10 @@ class Worker:
     def _change(self, settings: dict[str, Any]) -> None:
         """The supervisor has read its configuration again."""
         live = live_of(settings, self._pool.limits)
-        self._settings = replace(self._settings, **live._asdict())
+        self._settings = live.over(self._settings)
         self._pool.limits = live.pool_limits
+        longest = longest_s(live.pool_limits)
+        self._admission.change(live.breaker, longest, live.terms, self._loop.time())
         self._mirror.change(live.methods, rules_of(self._settings))
 
     def _on_done(self, replay: Replay, timeline: Timeline) -> None:

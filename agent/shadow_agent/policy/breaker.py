@@ -141,6 +141,17 @@ class Breaker:
         """Seconds in which it was not closed, so far."""
         return self.past_open_s + (0.0 if self.closed else max(now - self._opened_at, 0.0))
 
+    def change(self, terms: BreakerTerms, probe_s: float, now: float) -> None:
+        """Other terms under way: what was seen is forgotten, and how often it opened is not."""
+        self._probe_s = probe_s
+        if terms == self._terms:
+            return
+        if not terms.enabled and not self.closed:
+            self._close(now)
+        self._terms = terms
+        self._signs = _Signs(terms.window_s)
+        self._pause_s = min(self._pause_s, terms.longest_pause_s)
+
     # --- before a request ---
 
     def lets(self, now: float, *, safe: bool) -> bool:
@@ -181,9 +192,7 @@ class Breaker:
             return True
         self.good_probes += 1
         if self.good_probes >= self._terms.probes:
-            self.past_open_s += max(now - self._opened_at, 0.0)
-            self._closed_at = now
-            self._go(BreakerState.CLOSED, now)
+            self._close(now)
         return False
 
     def forget(self, ticket: int) -> None:
@@ -202,7 +211,7 @@ class Breaker:
 
         True when that opened the breaker: it grew each second, faster than the shadow answers.
         """
-        if not self.closed or now < self._looked_at + 1:
+        if not (self.closed and self._terms.enabled) or now < self._looked_at + 1:
             return False
         slow = behind >= self._terms.min_requests and behind > max(self._behind, self._answered)
         self._grown = self._grown + 1 if slow else 0
@@ -224,7 +233,7 @@ class Breaker:
     def _sign(self, cause: Overload | None, now: float) -> bool:
         signs, terms = self._signs, self._terms
         signs.add(cause, now)
-        if cause is None:
+        if cause is None or not terms.enabled:
             return False
         seen = signs.good + signs.bad
         if seen < terms.min_requests or signs.bad < terms.share * seen:
@@ -240,6 +249,11 @@ class Breaker:
         self._pause_s = min(2 * self._pause_s, terms.longest_pause_s) if again else terms.pause_s
         self._opened_at = now
         self._go(BreakerState.OPEN, now)
+
+    def _close(self, now: float) -> None:
+        self.past_open_s += max(now - self._opened_at, 0.0)
+        self._closed_at = now
+        self._go(BreakerState.CLOSED, now)
 
     def _go(self, state: BreakerState, now: float) -> None:
         self.state, self._since = state, now

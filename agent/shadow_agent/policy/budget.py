@@ -67,6 +67,14 @@ class Terms:
     concurrent: int | None = None
     bucket: Bucket | None = None
 
+    @property
+    def bounds(self) -> bool:
+        """Whether there is any."""
+        return self != _BOUNDLESS
+
+
+_BOUNDLESS: Final = Terms()
+
 
 class Budget:
     """One worker's view of words that all of them share.
@@ -75,19 +83,20 @@ class Budget:
     worker's own and needs no such care.
     """
 
-    __slots__ = ("_owed_cost", "_owed_requests", "_place", "_terms", "_words")
+    __slots__ = ("_owed_cost", "_owed_requests", "_place", "_words", "terms")
 
     def __init__(self, terms: Terms, shared: Words, worker: int) -> None:
         """``shared`` are ``words`` integers of 64 bits, zero at first; ``worker`` counts from 0."""
-        self._terms = terms
+        self.terms = terms  # others may come under way
         self._words = shared
         self._place = _FLYING + worker
-        self._owed_requests = 0  # taken for what was not sent after all
+        # Taken for what was not sent after all; below zero: not noted yet, as nothing was bounded.
+        self._owed_requests = 0
         self._owed_cost = 0
 
     def take(self, now: int, cost: int) -> Refused | None:
         """Let one request begin, or say which budget does not allow it: then nothing is taken."""
-        terms, shared = self._terms, self._words
+        terms, shared = self.terms, self._words
         requests = shared[_REQUESTS] - self._owed_requests
         spent = shared[_COST] - self._owed_cost
         if terms.requests is not None and requests >= terms.requests:
@@ -108,9 +117,15 @@ class Budget:
         self._owed_requests = self._owed_cost = 0
         return None
 
+    def note(self, cost: int) -> None:
+        """One begins while nothing is bounded; only the worker's own is touched."""
+        self._words[self._place] += 1
+        self._owed_requests -= 1
+        self._owed_cost -= cost
+
     def again(self, now: int) -> Refused | None:
         """One that was taken goes out a second time: only the rate is asked."""
-        bucket = self._terms.bucket
+        bucket = self.terms.bucket
         if bucket is not None:
             full_at = bucket.after(self._words[_TAT], now)
             if full_at is None:

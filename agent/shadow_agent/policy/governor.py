@@ -108,6 +108,12 @@ class Governor:
         """Production's usual p95, once enough windows have said so."""
         return self._baseline if self._windows >= _WINDOWS else None
 
+    def change(self, limits: GovernorLimits, *, on: bool) -> Change | None:
+        """Other limits from now on; ``on``: somebody still looks. The change that makes, if any."""
+        self._limits = limits
+        wanted = max(self.factor, limits.floor) if on else 1.0
+        return None if wanted == self.factor else self._set(wanted, Cause.RECOVERING, None)
+
     def update(self, reading: Reading, now: float) -> Change | None:
         """Take a reading at ``now`` (seconds, monotonic); the change it makes, if any."""
         found = list(self._measure(reading))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shadow_agent.policy.breaker import Breaker
+from shadow_agent.policy.breaker import Breaker, BreakerTerms
+from shadow_agent.policy.budget import Terms
 from shadow_agent.policy.decision import is_write
 from shadow_agent.telemetry.reasons import Outcome, Overload, Refused, Shed, Uncomparable
 
@@ -25,6 +26,9 @@ _ANSWERED: Final = Outcome.ANSWERED
 
 class Purse(Protocol):
     """What takes from the run's budgets; costs are in millionths."""
+
+    def change(self, terms: Terms) -> None:
+        """Other bounds from now on."""
 
     def take(self, cost: int) -> Refused | None:
         """Let one begin, or say why not."""
@@ -53,6 +57,15 @@ class Admission:
         self.breaker = breaker
         self._purse = purse
         self.on_open: Callable[[], object] = lambda: None
+
+    def change(self, terms: BreakerTerms, longest_s: float, budget: Terms, now: float) -> None:
+        """Other bounds under way; who was let through already is, and ends as it would have."""
+        if self.breaker is not None:
+            self.breaker.change(terms, longest_s, now)
+        elif terms.enabled:
+            self.breaker = Breaker(terms, longest_s)
+        if self._purse is not None:
+            self._purse.change(budget)
 
     @property
     def keeps_alive(self) -> bool:

@@ -160,3 +160,19 @@ def test_what_is_given_back_can_be_taken_again() -> None:
         purse.give_back(0)
         assert purse.take(0) is None
         assert purse.take(0) is Refused.REQUEST_LIMIT
+
+
+def test_bounds_that_change_under_way() -> None:
+    """Each worker is told; who is forked later knows. What was taken stays taken."""
+    with paged(Terms(), 2) as page:
+        old = page.purse(0)
+        assert [old.take(COST_OF_ONE), old.take(COST_OF_ONE), old.again()] == [None] * 3
+        page.terms = Terms(concurrent=2, requests=9)
+        old.change(page.terms)
+        new = page.purse(1)
+        assert [old.take(0), new.take(0)] == [Refused.CONCURRENT] * 2
+        old.end()
+        assert old.take(0) is None
+        assert page.spent() == Spent(3, 2 * COST_OF_ONE, 2)
+        old.change(Terms())
+        assert old.take(0) is None

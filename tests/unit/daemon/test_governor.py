@@ -217,3 +217,22 @@ def test_ends_of_scales_are_off() -> None:
 def test_changes_in_words(change: Change, said: str) -> None:
     """Cause, value and limit in their own units."""
     assert said in describe(change)
+
+
+def test_other_limits_under_way() -> None:
+    """What it lowered rises when nobody looks any more, and that is on record like any change."""
+    stage = Stage()
+    stage.host.vitals = Vitals(1.0, 0.5, 0.0, 0.0)
+    stage.seconds(11)
+    assert stage.samples[-1] < 1
+    told: list[Change] = []
+    stage.watch.on_change.append(told.append)
+    stage.watch.change(GovernorConfig(enabled=False))
+    assert stage.samples[-1] == 1.0
+    assert [change.after for change in told] == [1.0]
+    assert stage.watch.facts()["enabled"] is False
+    stage.seconds(20)
+    assert stage.samples[-1] == 1.0
+    stage.watch.change(GovernorConfig(host_cpu=0.5))
+    stage.seconds(12)
+    assert stage.samples[-1] < 1

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from shadow_agent.config import load
 from shadow_agent.daemon.live import live_of, message_of
+from shadow_agent.policy.breaker import BreakerTerms
+from shadow_agent.policy.budget import Terms
 from shadow_agent.policy.rule import Action
 from shadow_agent.replay.limits import PoolLimits
 
@@ -18,6 +20,7 @@ def test_it_arrives_as_it_was_sent(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(
         'methods = "all"\n[limits]\nmax-queue = 3\nmax-connections = 5\ndrain-s = 2.0\n'
+        "[budget]\nconcurrent = 4\nrequests = 9\n[breaker]\nprobes = 7\n"
         '[[rule]]\nname = "a"\naction = "drop"\npath = "/a/{id}"\n'
         '[[rule]]\nname = "b"\nmethod = "POST"\naction = "rewrite"\n'
         'rewrite = [{ header = "X-A", set = "1" }]\nsource = ["10.0.0.0/8"]\n',
@@ -31,6 +34,8 @@ def test_it_arrives_as_it_was_sent(tmp_path: Path) -> None:
     assert live.rules == config.rules
     assert [rule.action for rule in live.rules] == [Action.DROP, Action.REWRITE]
     assert live.drain_s == 2.0
+    assert live.breaker == BreakerTerms(probes=7)
+    assert live.terms == Terms(concurrent=4, requests=9)
     assert live.pool_limits == now._replace(max_queue=3)
 
 

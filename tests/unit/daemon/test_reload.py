@@ -29,6 +29,7 @@ def config(folder: Path, text: str) -> Config:
         ('methods = "GET"', ["methods"]),
         (RULE, ["rule"]),
         ("workers = 2", ["workers"]),
+        ('[governor]\ncpu = 0.5\nmemory = "1G"\n', ["governor.cpu", "governor.memory"]),
         ('[gate]\nprovider = "ofrep:http://us:a@h"', ["gate.provider"]),
         ("[limits]\nmax-queue = 3\nring-bytes = 4096", ["limits.max-queue", "limits.ring-bytes"]),
     ],
@@ -50,10 +51,17 @@ def test_live_keys_exist(tmp_path: Path) -> None:
     """A key that was renamed would silently need a restart."""
     base = config(tmp_path, "")
     text = (
-        f'sample = 0.5\nduration = 3\nmethods = "GET"\n{RULE}[limits]\nconnect-timeout-s = 9.0\n'
+        f'sample = 0.5\nrequests = 3\nduration = 3\nmethods = "GET"\n{RULE}[limits]\n'
+        "connect-timeout-s = 9.0\n"
         "first-byte-timeout-s = 9.0\nwhole-timeout-s = 9.0\nidle-close-s = 9.0\nmax-queue = 9\n"
         "max-queue-age-s = 9.0\nmax-backlog-bytes = 9\ndrain-s = 9.0\n"
-        "[budget]\nbytes-per-s = 9\nbytes-burst = 9\n"
+        "[budget]\nbytes-per-s = 9\nbytes-burst = 9\nrequests-per-s = 9\nburst = 9\n"
+        "concurrent = 9\nrequests = 9\nwall-s = 9\ncost = 9\n"
+        "[breaker]\nbehind-s = 9\nenabled = false\nlongest-pause-s = 9.5\nmin-requests = 9\n"
+        "pause-s = 9.0\nprobes = 9\nshare = 0.9\nwindow-s = 9.0\n"
+        "[governor]\nenabled = false\nhost-cpu = 0.9\nhost-memory = 0.1\ncpu-pressure = 0.9\n"
+        "memory-pressure = 0.9\nring-full = 0.9\np95-ms = 9\np95-times = 9\np95-answers = 99\n"
+        "floor = 0.9\nhold-s = 9.0\n"
     )
     assert set(changed(base, config(tmp_path, text))) == LIVE
 

@@ -88,3 +88,18 @@ def test_the_end_of_the_money_is_said_once(page: BudgetPage) -> None:
         spending.tick(now)
     assert len(said) == 1
     assert not spending.over
+
+
+def test_other_bounds_under_way(page: BudgetPage) -> None:
+    """A run without any shows none; one that is raised ends later."""
+    spending = Spending(page, 1.0, pytest.fail)
+    purse = page.purse(0)
+    assert purse.take(0) is None
+    purse.end()
+    assert purse.take(0) is None
+    spending.tick(0)
+    spending.change(Terms(requests=3))
+    spending.tick(2)
+    assert not spending.over
+    spending.change(Terms())
+    assert spending.as_dict() is None

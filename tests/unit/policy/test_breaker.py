@@ -241,3 +241,39 @@ def test_no_stuck_state(steps: list[Step], least: int) -> None:
         if breaker.lets(now, safe=True):
             breaker.ended(breaker.enter(now), None, now)
     assert breaker.open_s(now) <= now
+
+
+def test_other_terms_under_way() -> None:
+    """They count from now on; what it did before stays counted."""
+    breaker = opened()
+    breaker.change(BreakerTerms(probes=1, longest_pause_s=TERMS.pause_s), PROBE_S, 0.1)
+    assert breaker.state is OPEN
+    probe(breaker, None, TERMS.pause_s)
+    assert breaker.closed
+    breaker.change(BreakerTerms(min_requests=1), PROBE_S, 5.0)
+    assert breaker.ended(breaker.enter(5.0), Overload.BUSY, 5.0)
+    assert breaker.causes == {Overload.TIMEOUT: 1, Overload.BUSY: 1}
+
+
+def test_switched_off_under_way() -> None:
+    """It closes at once and opens no more; requests under way end as they would have."""
+    breaker = opened()
+    ticket = breaker.enter(1.0)
+    breaker.change(BreakerTerms(enabled=False, min_requests=1, behind_s=1), PROBE_S, 2.0)
+    assert breaker.closed
+    assert breaker.open_s(9.0) == 2.0
+    breaker.ended(ticket, Overload.TIMEOUT, 2.0)
+    for now in range(3, 30):
+        assert breaker.lets(now, safe=False)
+        assert not breaker.ended(breaker.enter(now), Overload.TIMEOUT, now)
+        assert not breaker.shed(now)
+        assert not breaker.watch(100 * now, now)
+
+
+def test_the_same_terms_change_nothing() -> None:
+    """A reload of something else forgets no sign."""
+    breaker = Breaker(TERMS, PROBE_S)
+    for _ in range(TERMS.min_requests - 1):
+        breaker.ended(breaker.enter(0), Overload.TIMEOUT, 0)
+    breaker.change(BreakerTerms(), PROBE_S, 0.0)
+    assert breaker.ended(breaker.enter(0), Overload.TIMEOUT, 0)

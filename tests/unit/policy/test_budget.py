@@ -152,3 +152,21 @@ def test_costs_are_whole_numbers(cost: float, counted: int) -> None:
 def test_the_interval_is_never_too_short() -> None:
     """Three a second are no more than three."""
     assert Bucket.of(3, 1).interval == bisect_right(range(NS), NS // 3)
+
+
+def test_bounds_that_come_later() -> None:
+    """What began while nothing was bounded is under way, and counts as soon as it matters."""
+    shared, (first, second) = purses(Terms(), 2)
+    assert not first.terms.bounds
+    for _ in range(3):
+        first.note(COST_OF_ONE)
+    first.end()
+    assert Spent.read(shared) == Spent(0, 0, 2)
+    for one in (first, second):
+        one.terms = Terms(requests=5, concurrent=4)
+    assert second.take(0, 0) is None
+    assert first.take(0, 0) is None
+    assert Spent.read(shared) == Spent(5, 3 * COST_OF_ONE, 4)
+    assert second.take(0, 0) is Refused.REQUEST_LIMIT
+    first.terms = Terms(concurrent=4)
+    assert first.take(0, 0) is Refused.CONCURRENT

@@ -221,3 +221,17 @@ def test_more_overload_never_mirrors_more(steps: list[tuple[Reading, float]]) ->
         one.update(reading, now)
         other.update(_worse(reading, by), now)
         assert other.factor <= one.factor + 1e-9
+
+
+def test_other_limits_under_way() -> None:
+    """They count from the next reading on; a floor at once, and nothing is left behind when off."""
+    governor = Governor(GovernorLimits())
+    governor.update(_BUSY, 0)
+    assert governor.factor == 0.5
+    assert governor.change(GovernorLimits(host_cpu=None), on=True) is None
+    change = governor.change(GovernorLimits(floor=0.75), on=True)
+    assert change is not None
+    assert (change.before, change.after) == (0.5, 0.75)
+    change = governor.change(GovernorLimits(), on=False)
+    assert change is not None
+    assert (governor.factor, governor.cause) == (1.0, Cause.NONE)

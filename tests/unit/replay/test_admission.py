@@ -35,6 +35,10 @@ class Clockwork:
         """So far."""
         return Spent.read(self.shared)
 
+    def change(self, terms: Terms) -> None:
+        """Other bounds."""
+        self.budget.terms = terms
+
     def take(self, cost: int) -> Refused | None:
         """Let one request begin."""
         return self.budget.take(self.now, cost)
@@ -361,3 +365,17 @@ def test_what_broke_on_our_side_says_nothing(why: Uncomparable) -> None:
     assert says_nothing(replay) == (why is not Uncomparable.BACKLOG)
     if why is Uncomparable.BACKLOG:
         assert overload(replay) is Overload.SHED
+
+
+def test_other_bounds_under_way() -> None:
+    """Breaker and budget can come, change and go; what was let through ends once."""
+    purse = Clockwork()
+    one = Admission(None, purse)
+    one.change(BreakerTerms(min_requests=1), 60.0, Terms(concurrent=0), 0.0)
+    assert one.breaker is not None
+    replay = Replay(exchange(GET), None, 0.0)  # type: ignore[arg-type]
+    assert one.admit(replay, 0.0) is Refused.CONCURRENT
+    one.change(BreakerTerms(enabled=False), 60.0, Terms(), 0.0)
+    assert one.admit(replay, 0.0) is None
+    one.ended(replay, 0.0)
+    assert purse.spent.in_flight == 0
