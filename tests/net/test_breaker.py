@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from typing import Any
 
 import pytest
 
 from shadow_agent.telemetry.remarks import remarks
 from tests.net.agent import PATIENCE_S, PORT, Agent, accounted, at, total
-from tests.net.faults import ITEMS, QUICK, attach_with, drive, untouched, wait_settled
+from tests.net.faults import (
+    ITEMS,
+    QUICK,
+    attach_with,
+    drive,
+    repeated,
+    untouched,
+    wait_settled,
+    workers,
+)
 from tests.testbed import Testbed, eventually, nginx, pyserver, tools, traffic
 
 # A breaker that concludes soon and tries again soon.
@@ -174,3 +185,43 @@ def test_metrics_show_it(bed: Testbed) -> None:
     )  # fmt: skip
     assert "shadow_agent_breaker_workers{" in shown()
     agent.stop()
+
+
+def test_a_shadow_that_flaps(bed: Testbed) -> None:
+    """It hangs and is well again each second: opened again and again, and nothing is left behind.
+
+    Not with a worker killed in between, nor with places that are short: all have a name.
+    """
+    shadow = pyserver.start(bed.shadow, "flap", ms=1000)
+    limits = {**QUICK, "first-byte-timeout-s": 0.2, "idle-close-s": 0.5}
+    quick = {**TABLES["breaker"], "window-s": 0.5, "min-requests": 5}
+    sections: dict[str, dict[str, Any]] = {"breaker": quick, "budget": {"concurrent": 6}}
+    agent = attach_with(bed, limits, "--workers", "2", sections=sections)
+    running = traffic.start(
+        bed.client, bed.service.url(PORT), ITEMS, rate=100, duration=120, connections=12
+    )
+    eventually(lambda: breaker(agent)["opened"] >= 3, PATIENCE_S, "opened", agent.pid)
+    first, _ = agent.ask("status")["workers"]
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: len({*workers(agent)} - {first}) == 2, PATIENCE_S, "another worker")
+    seen = at(agent.ledger(), "pairs.compared")
+    again = breaker(agent)["opened"] + 3
+    eventually(lambda: breaker(agent)["opened"] >= again, PATIENCE_S, "opened", agent.pid)
+    agent.wait_compared(seen + 20)
+    result = running.stop()
+    assert untouched(result)
+    wait_settled(agent, result.sent)
+
+    def empty() -> bool:
+        held = bed.prod.run("ss", "-Htn", "dst", f"{bed.shadow.v4}:{PORT}").stdout
+        return held == "" and agent.ask("status")["budget"]["concurrent"]["now"] == 0
+
+    eventually(empty, PATIENCE_S, "no place and no connection is held")
+    summary = agent.stop()
+    ledger = summary["ledger"]
+    assert accounted(ledger) == result.sent
+    assert ledger["replay"]["shed"]["breaker"] > 0
+    assert ledger["replay"]["failed"].keys() <= {"worker_died"}
+    assert ledger["replay"]["refused"].keys() <= {"concurrent", "budget_busy"}
+    assert summary["breaker"]["cause"].keys() <= {"timeout", "shed", "behind"}
+    assert repeated(shadow) == {}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shadow_agent.telemetry.remarks import remarks
-from tests.net.agent import PATIENCE_S, PORT, accounted, at
-from tests.net.faults import QUICK, attach_with, drive, repeated, wait_settled
+from tests.net.agent import PATIENCE_S, PORT, Ledger, accounted, at
+from tests.net.faults import QUICK, attach_with, drive, repeated, wait_ledger, wait_settled
 from tests.testbed import Testbed, eventually, nginx, pyserver, traffic
 from tests.testbed.asks import Ask
 
@@ -84,6 +84,43 @@ def test_no_more_under_way_than_allowed(bed: Testbed) -> None:
     # each held its place until its deadline, 0.4 s after it came
     for start in stamps:
         assert sum(start <= stamp < start + 0.35e9 for stamp in stamps) <= 3
+
+
+def test_the_places_of_the_dead_come_free(bed: Testbed) -> None:
+    """A worker that is killed with all places taken at a hanging shadow takes none with it."""
+    shadow = pyserver.start(bed.shadow, "hang")
+    slow = {**QUICK, "first-byte-timeout-s": 60, "whole-timeout-s": 60}
+    agent = attach_with(
+        bed, slow, "--workers", "2",
+        sections={**budget(concurrent=3), "breaker": {"enabled": False}},
+    )  # fmt: skip
+    running = traffic.start(
+        bed.client, bed.service.url(PORT), ITEMS, rate=100, duration=120, connections=32
+    )
+
+    def taken() -> int:
+        now: int = agent.ask("status")["budget"]["concurrent"]["now"]
+        assert now <= 3
+        return now
+
+    for asked in (3, 6, 9):
+        eventually(lambda: len(shadow.requests()) >= asked, PATIENCE_S, "asked")  # noqa: B023
+        eventually(lambda: taken() == 3, PATIENCE_S, "all places are taken")
+        assert len(shadow.requests()) == asked  # by three more: no more places had come free
+        if asked < 9:
+            for pid in agent.ask("status")["workers"]:
+                os.kill(pid, signal.SIGKILL)
+    result = running.stop()
+
+    def named(one: Ledger) -> bool:
+        return accounted(one) + at(one, "pairs.open") + at(one, "replay.queued") == result.sent
+
+    ledger = wait_ledger(agent, named, "all named, open or behind one that is")
+    assert at(ledger, "pairs.open") == 3
+    assert repeated(shadow) == {}
+    summary = agent.stop()
+    assert summary["budget"]["concurrent"]["now"] == 0
+    assert accounted(summary["ledger"]) == result.sent
 
 
 def test_totals_survive_the_death_of_workers(bed: Testbed) -> None:

@@ -205,8 +205,10 @@ class Connection(asyncio.Protocol):
         mode, pause = self.options.mode, self.options.ms / 1000
         if mode is Mode.SLOW:
             await asyncio.sleep(pause)
-        if mode is Mode.HANG or (
-            mode is Mode.HANG_SHARE and self.shop.requests % self.options.every == 0
+        if (
+            mode is Mode.HANG
+            or (mode is Mode.HANG_SHARE and self.shop.requests % self.options.every == 0)
+            or (mode is Mode.FLAP and not int(time.monotonic() / pause) % 2)
         ):
             await asyncio.Event().wait()
         elif mode is Mode.RESET:

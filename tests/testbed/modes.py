@@ -14,6 +14,7 @@ class Mode(StrEnum):
     SLOW = "slow"  # answers after --ms
     HANG = "hang"  # reads and never answers
     HANG_SHARE = "hang-share"  # hangs on every --every-th request, the first ones are answered
+    FLAP = "flap"  # hangs for --ms, answers for --ms, and so on
     DEAF = "deaf"  # accepts and never reads
     RESET = "reset"  # RST instead of an answer
     RESET_ON_CONNECT = "reset-on-connect"  # RST as soon as connected
