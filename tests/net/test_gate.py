@@ -68,6 +68,28 @@ def test_a_gate_opens_and_closes(served: Testbed) -> None:
     assert "gate: silent for 0.5 s; paused until it can be asked" in said
 
 
+def test_flagd_opens_and_closes(served: Testbed) -> None:
+    """As a file does, in an agent as it runs: workers live, and metrics, after what gRPC maps."""
+    home = Home(served)
+    home.path.mkdir()
+    flags = home.path / "served.json"
+    flags.write_text('{"shadow.enabled": true}')
+    server = served.prod.python("tests.testbed.flagd", str(flags), "8013")
+    server.wait_output("8013", PATIENCE_S)
+    config = home.path / "gate.toml"
+    config.write_text('[gate]\nprovider = "flagd:127.0.0.1:8013"\npoll-s = 0.05\nkeep-s = 0.5\n')
+    agent = attach(served, "--config", str(config), home=home)
+    until_paused(agent, paused=False)
+    use(served, 3)
+    agent.wait_compared(3)
+    server.stop()
+    until_paused(agent, paused=True)
+    summary = agent.stop()
+    assert at(summary["ledger"], "pairs.compared") == 3
+    assert summary["alerts"] == []
+    assert "died" not in agent.process.errors()
+
+
 def test_a_gate_that_cannot_work_is_refused(bed: Testbed, tmp_path: Path) -> None:
     """Before anything is attached, with the reason and the fix."""
     config = tmp_path / "gate.toml"

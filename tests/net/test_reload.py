@@ -138,7 +138,7 @@ def test_bounds_change_under_way(served: Testbed) -> None:
     wait_settled(agent, 11)
     assert agent.ledger()["replay"]["refused"] == {"cost": 3}
     file.write("[budget]\ncost = 50\nburst = 3\n")  # refused: it says nothing by itself
-    assert "burst says nothing by itself" in home.command("ctl", "reload").stderr
+    assert "budget.burst: says nothing by itself" in home.command("ctl", "reload").stderr
     file.write("[budget]\ncost = 50\n")
     assert agent.ask("reload")["applied"] == ["budget.cost"]
     use(served, "/health", 4)
