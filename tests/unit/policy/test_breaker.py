@@ -177,6 +177,7 @@ def test_without_a_safe_request_another_probes() -> None:
     ("behind", "answered", "opens"),
     [
         ([20, 40, 60, 80, 100, 120], 10, True),
+        ([21, 22, 23, 24, 25, 26], 20, True),  # a little faster than it answers
         ([20, 40, 40, 60, 80, 80], 10, False),  # it stopped growing
         ([3, 4, 5, 6, 7, 8], 0, False),  # too few to say
         ([20, 40, 60, 80, 100, 120], 500, False),  # a second's worth is not behind

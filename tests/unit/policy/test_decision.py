@@ -133,6 +133,21 @@ def test_a_rule_lets_out_no_more_than_the_default_would() -> None:
     assert policy.refuse(asked()) is Refused.REQUEST_LIMIT
 
 
+def test_what_would_be_refused_now() -> None:
+    """For requests that wait while the rules change: as refuse, but nothing is counted."""
+    drop = Rule(name="d", action=Action.DROP, headers=(("x", "1"),))
+    tag = Rule(name="t", action=Action.TAG, tag="X-Dry: 1", headers=(("y", "1"),))
+    policy = with_rules(drop, tag)
+    assert policy.drops(asked(fields="X: 1\r\n"))
+    assert not policy.drops(asked(fields="Y: 1\r\n"))
+    assert policy.drops(asked(fields="Y: 1\r\nY: 2\r\n"))  # in doubt
+    assert not policy.drops(asked())
+    assert policy.drops(asked("POST"))
+    policy.change(None, None)
+    assert not policy.drops(asked("POST"))
+    assert policy.counts == {}
+
+
 def test_a_dry_run() -> None:
     """Refuses what would go out, last of all, and takes nothing from the budget."""
     policy = with_rules(POSTS, take=iter([]).__next__, dry_run=True)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadow_agent.policy.edit_json import (
+    MAX_DEPTH,
     Kind,
     NotPlain,
     Value,
@@ -100,6 +101,12 @@ def test_remove(text: str, location: tuple[str | int, ...], left: str) -> None:
     assert made.replace(" ", "") == left.replace(" ", "")
 
 
+def test_as_deep_as_is_read() -> None:
+    """Whatever is inside each other; one more is not plain, see below."""
+    assert len(scan("[" * MAX_DEPTH + "]" * MAX_DEPTH)) == MAX_DEPTH
+    assert len(scan('{"a":' * (MAX_DEPTH - 1) + "[]" + "}" * (MAX_DEPTH - 1))) == MAX_DEPTH
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -112,7 +119,7 @@ def test_remove(text: str, location: tuple[str | int, ...], left: str) -> None:
         '"\n"',
         '{"a":1} x',
         "",
-        "[" * 65 + "]" * 65,
+        "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
         '{"a" 1}',
         '{"a":1 "b":2}',
         "[1 2]",

@@ -101,6 +101,7 @@ def test_nothing_allowed_is_exceeded_at_once() -> None:
     for now in range(1, 100):
         governor.update(Reading(host_cpu=0.0), now)
     assert governor.factor == 0.0
+    assert Governor(GovernorLimits(host_cpu=0.0)).update(Reading(host_cpu=0.0), 0) is None
 
 
 def test_it_recovers_slowly() -> None:

@@ -13,11 +13,12 @@ from shadow_agent.policy.linear import (
 
 
 @pytest.mark.parametrize("pattern", ["(", r"(a)\1", "(?=a)", "a{2000}", "a" * 2000])
-def test_what_is_no_expression(pattern: str) -> None:
-    """Syntax errors, what only backtracking can do, and what is too large: one line."""
+def test_what_is_no_expression(pattern: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Syntax errors, what only backtracking can do, and what is too large: one line, ours."""
     with pytest.raises(ValueError, match=r".") as raised:
         compile_bytes(pattern)
     assert "\n" not in str(raised.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_what_hangs_other_engines() -> None:

@@ -135,8 +135,16 @@ def test_what_cannot_be_read_is_withheld(fields: tuple[str], data: bytes, reason
     done = body(fields[0], data)
     assert done.withheld is reason
     assert data[:20] not in done.wire()
+    assert b"\r\nX-Shadow-Withheld: %b\r\n" % reason.value.encode() in done.wire()
     assert done.body.startswith(b"~body.")
     assert body(fields[0], data).body == done.body
+
+
+def test_a_status_that_nobody_named() -> None:
+    """Has no phrase."""
+    made = parse_response(b"HTTP/1.1 799 b@c.example\r\n\r\n")
+    assert isinstance(made, ResponseHead)
+    assert REDACTOR.response(made, b"").start == b"HTTP/1.1 799 -"
 
 
 def test_a_body_that_was_not_kept() -> None:
