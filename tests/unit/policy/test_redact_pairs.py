@@ -20,6 +20,7 @@ PLAIN = TextRedactor(Tokens(b"k" * 32))
     "text",
     [
         b"token=hunter2",
+        b"%ff%fe=1&token=hunter2",
         b'log: token="hunter2" ok',
         b"token = 'hunter2'",
         b'password="hun\\"hunter2"',
