@@ -92,6 +92,15 @@ def test_without_either_all_goes_out(play: Play) -> None:
     play(scenario)
 
 
+def test_falling_behind_is_told_once() -> None:
+    """To the pool, which gives up what waits; later looks find an open breaker."""
+    made, opened = admission(), []
+    made.on_open = lambda: opened.append(made.keeps_alive)
+    for second in range(1, 20):
+        made.watch(100 * second, second)
+    assert opened == [False]
+
+
 def test_over_the_rate(play: Play) -> None:
     """Refused by that name when its turn comes, and no socket is opened for it."""
     purse = Clockwork(bucket=Bucket.of(1, 2))
@@ -162,7 +171,7 @@ def test_what_is_shed_costs_nothing(play: Play) -> None:
         one = bed.submit(GET, 1)
         assert one.admitted
         bed.pool.refuse_waiting(Refused.PAUSED)
-        assert one.phase is Phase.DROPPED
+        assert (one.phase, one.admitted) == (Phase.DROPPED, False)
         await bed.ask(GET, 2)
         await bed.ask(GET, 3)
         bed.submit(GET, 4)
