@@ -195,6 +195,7 @@ def test_so_long() -> None:
     assert played.player.stopped == "duration reached (0.1 s)"
     assert played.ledger.pairs.compared == 1
     assert played.said[-1] == "duration reached (0.1 s): waiting for what is under way"
+    assert play(conversation(2), duration_s=1000.0).player.stopped is None
 
 
 def test_stop_twice() -> None:
