@@ -61,6 +61,15 @@ def test_list_and_show(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(home, "show", "nothing") == 2
 
 
+def test_the_file_names_the_key(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As ``attach`` takes it."""
+    config = home / "c.toml"
+    config.write_text(f'[privacy]\nkey-file = "{home / "key"}"\n', encoding="utf-8")
+    given = ["--data-dir", str(home / "data"), "--config", str(config)]
+    assert main(["evidence", "list", *given]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_what_is_not_on_record_is_not_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A log that cannot be written: exit code 2 and no record."""
     (home / "data" / "audit.log").mkdir()

@@ -36,6 +36,13 @@ def test_flags_arrive_and_the_commands_code_is_ours(plans: list[Plan]) -> None:
     assert options.command == ("server", "--allow", "x")
 
 
+def test_it_is_nobody_unless_it_is_said(plans: list[Plan]) -> None:
+    """And its record lies where the agent's does."""
+    main(["guard", "--cgroup", "shadow", "--", "server"])
+    assert plans[0].options.user == "nobody"
+    assert plans[0].options.data_dir == Path("/var/lib/shadow-agent")
+
+
 def test_an_allow_list_that_does_not_resolve(
     plans: list[Plan], capsys: pytest.CaptureFixture[str]
 ) -> None:
