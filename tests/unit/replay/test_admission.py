@@ -94,7 +94,8 @@ def test_without_either_all_goes_out(play: Play) -> None:
 
 def test_falling_behind_is_told_once() -> None:
     """To the pool, which gives up what waits; later looks find an open breaker."""
-    made, opened = admission(), []
+    made = admission()
+    opened: list[bool] = []
     made.on_open = lambda: opened.append(made.keeps_alive)
     for second in range(1, 20):
         made.watch(100 * second, second)
