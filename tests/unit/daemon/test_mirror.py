@@ -17,6 +17,7 @@ from shadow_agent.http.exchange import Limits
 from shadow_agent.policy.decision import SAFE_METHODS, Policy
 from shadow_agent.policy.rule import Action, Rule
 from shadow_agent.policy.rules import RuleSet
+from shadow_agent.replay.dressing import Dressing
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.pool import ShadowPool
 from shadow_agent.replay.replay import Replay
@@ -115,6 +116,7 @@ def test_a_pair_is_compared(first: str) -> None:
         assert snapshot.body == {"matched": 1}
         assert snapshot.production_first.count == 1
         assert snapshot.latency_unknown == {"no_syn": 1}
+        assert snapshot.dispatch_lag.count == 1
 
     ledger = staged(scenario)
     assert ledger.pairs.compared == 1
@@ -182,6 +184,38 @@ def test_production_does_not_answer() -> None:
     ledger = staged(scenario)
     assert ledger.pairs.uncomparable == {Uncomparable.PRODUCTION_UNANSWERED: 1}
     assert ledger.exchanges.unanswered == {Unanswered.SERVER_CLOSED: 1}
+
+
+def test_production_falls_silent() -> None:
+    """Its flow is given up in the end, and with it the pair."""
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1))
+        await stage.settled()
+        stage.mirror.expire(time.monotonic_ns() + 86_400_000_000_000)
+        assert stage.check().pairs.uncomparable == {Uncomparable.PRODUCTION_UNANSWERED: 1}
+
+    staged(scenario)
+
+
+def test_what_was_learned_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request that waits for it may be another connection's."""
+    released: list[Dressing] = []
+
+    def release(dressing: Dressing) -> None:
+        released.append(dressing)
+
+    monkeypatch.setattr(Dressing, "release", release)
+
+    async def scenario(stage: Stage) -> None:
+        wire = Wire()
+        stage.see(*wire.open(), wire.client(GET % 1))
+        stage.mirror._sessions.taught = True
+        await stage.answered.wait()
+        assert (len(released), stage.mirror._sessions.taught) == (1, False)
+
+    staged(scenario)
 
 
 def test_a_pause() -> None:
@@ -253,6 +287,8 @@ def test_a_changed_rule_reaches_what_still_waits() -> None:
         stage.see(wire.server(SAME), wire.server(SAME), wire.server(SAME))
         stage.see(wire.client(GET % 2), wire.server(SAME))
         await stage.settled()
+
+        assert stage.mirror.rules == {"no": {"rule": 1}}
 
     ledger = staged(scenario)
     assert ledger.replay.refused == {"rule": 2}

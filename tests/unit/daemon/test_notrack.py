@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from shadow_agent.daemon import notrack as module
+from shadow_agent.daemon.isolation import Isolation
 from shadow_agent.daemon.notrack import Notrack
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.kernel import conntrack
@@ -63,6 +67,12 @@ def test_not_asked_for() -> None:
     """Then nothing is tried."""
     assert Notrack("web", PLAN, "off").state == "off (not asked for)"
     assert Notrack("web", PLAN, "dry run").state == "off (dry run)"
+
+
+def test_not_needed() -> None:
+    """What leaves from a namespace of its own is not in this host's table."""
+    apart = replace(PLAN, isolation=cast(Isolation, SimpleNamespace()))
+    assert Notrack("web", apart).state == "not needed (a namespace of its own)"
 
 
 def test_no_nftables(monkeypatch: pytest.MonkeyPatch) -> None:

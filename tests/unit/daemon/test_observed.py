@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shadow_agent.daemon.observed import observed
-from shadow_agent.telemetry.reasons import Unanswered
+from shadow_agent.telemetry.reasons import NotHttp, Unanswered
 from tests.property.wire import GET, Wire, assembler, drive, response
 
 
@@ -21,6 +21,6 @@ def test_four_lines_that_balance() -> None:
         for line in (ledger.segments, ledger.requests, ledger.exchanges):
             assert line.left == line.right
         assert ledger.records.read == ledger.segments.read == len(segments)
-        assert ledger.segments.not_http["tls"] == 1
+        assert ledger.segments.not_http == {one.value: int(one is NotHttp.TLS) for one in NotHttp}
         assert (ledger.requests.heads, ledger.exchanges.answered) == (2, 1)
     assert observed(target, len(segments)).exchanges.unanswered == {"drained": 1}

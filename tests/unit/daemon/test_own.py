@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import cast
@@ -12,6 +12,7 @@ import pytest
 
 from shadow_agent.config import GovernorConfig
 from shadow_agent.daemon.books import Books
+from shadow_agent.daemon.cage import Cage
 from shadow_agent.daemon.cgroup import Group, UnavailableError
 from shadow_agent.daemon.dial import Dial
 from shadow_agent.daemon.fleet import Fleet
@@ -50,12 +51,18 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
         yield made
 
 
-def watching(own: Own, stack: ExitStack) -> None:
+def watching(own: Own, workers: Sequence[int] = (), others: Sequence[int] = ()) -> None:
     """A tap on paper."""
     kernel = {role: dict.fromkeys(Counter, 0) for role in Role}
     tap = SimpleNamespace(counters=SimpleNamespace(read=lambda: kernel))
-    fleet = cast(Fleet, SimpleNamespace(pids=[], memory=Rollups()))
-    own.watch(cast(Tap, tap), Dial(_Switches(), 1.0), Books(1), fleet, [])
+    fleet = cast(Fleet, SimpleNamespace(pids=list(workers), memory=Rollups()))
+    own.watch(
+        cast(Tap, tap),
+        Dial(_Switches(), 1.0),
+        Books(1),
+        fleet,
+        [SimpleNamespace(pid=pid) for pid in others],
+    )
 
 
 def test_a_budget_that_cannot_be_kept_is_said(
@@ -71,7 +78,7 @@ def test_a_budget_that_cannot_be_kept_is_said(
 def test_facts_and_cost(make_config: MakeConfig, stack: ExitStack, said: list[str]) -> None:
     """What a summary wants to know, before the first tick and after some."""
     own = Own(make_config(), stack, said.append)
-    watching(own, stack)
+    watching(own)
     for now in range(4):
         own.tick(now)
     facts = own.facts()
@@ -83,12 +90,26 @@ def test_facts_and_cost(make_config: MakeConfig, stack: ExitStack, said: list[st
     assert cost.bpf == BpfCost(0, 0)
 
 
+def test_whoever_is_forked_is_held(
+    make_config: MakeConfig, stack: ExitStack, said: list[str]
+) -> None:
+    """Once, at the tick after; who is not there yet is nobody."""
+    own = Own(make_config(), stack, said.append)
+    admitted: list[int] = []
+    first, second = 1 << 30, (1 << 30) + 1  # no process has such a number
+    watching(own, [first], [0, second])
+    own.cage = cast(Cage, SimpleNamespace(admit=admitted.append))
+    for now in range(2):
+        own.tick(now)
+        assert admitted == [first, second]
+
+
 def test_falls_are_said_and_the_end_of_a_rise(
     make_config: MakeConfig, stack: ExitStack, said: list[str]
 ) -> None:
     """Not the twenty steps between."""
     own = Own(make_config(), stack, said.append)
-    watching(own, stack)
+    watching(own)
     (tell,) = own.governor.on_change
     tell(Change(1.0, 0.5, Cause.HOST_CPU, 1.0, 0.95))
     tell(Change(0.5, 0.55, Cause.RECOVERING, None, None))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from shadow_agent.daemon import process as module
 from shadow_agent.daemon.process import (
     OUT_OF_MEMORY,
     allow_files,
@@ -213,3 +214,9 @@ def test_the_end_of_memory_is_the_end() -> None:
         loop.run_forever()
 
     assert in_child(work) == f"exit {OUT_OF_MEMORY}"
+
+
+def test_what_the_kernel_refuses_is_an_error() -> None:
+    """Nobody goes on with the privileges that were to be dropped."""
+    with pytest.raises(OSError, match="prctl -1"):
+        module._prctl(-1, 0)

@@ -65,3 +65,12 @@ def test_every_thread_sheds(make_config: MakeConfig, monkeypatch: pytest.MonkeyP
     made.shed([Path("/")])
     assert calls == ["inside", "shed", "shed"]
     assert made.fork == inside.fork
+
+
+def test_connections_are_tracked_again_at_the_end(make_config: MakeConfig) -> None:
+    """The table goes with the agent."""
+    made = Protection(make_config(seccomp="off", notrack="off"), PLAN)
+    closed: list[bool] = []
+    made._notrack.close = lambda: closed.append(True)  # type: ignore[method-assign]
+    made.close()
+    assert closed == [True]

@@ -217,3 +217,9 @@ def test_names_are_spelt_right() -> None:
     for name in ("openat", "ppoll", "epoll_pwait", "pipe2", "newfstatat", "dup3", "readlinkat"):
         assert name in {one.name for one in module._BASE}
         assert resolve(AARCH64, name.encode()) >= 0
+
+
+def test_a_filter_that_is_not_in_force_is_an_error() -> None:
+    """No worker goes on without."""
+    with pytest.raises(OSError, match="seccomp_load: Invalid argument"):
+        module._check(-errno.EINVAL, "seccomp_load")

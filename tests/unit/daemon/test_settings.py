@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import pwd
+from dataclasses import replace
 from ipaddress import ip_address
 
 from shadow_agent.config import Limits, SessionKey, SessionKind
 from shadow_agent.config.budget import Budget
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
-from shadow_agent.daemon.settings import tap_settings, worker_settings
+from shadow_agent.daemon.settings import (
+    admission,
+    budget_page,
+    make_policy,
+    tap_settings,
+    worker_settings,
+)
 from shadow_agent.kernel.attach import Mechanism
 from shadow_agent.kernel.tap import ByteBudget
+from shadow_agent.policy.breaker import BreakerTerms
 from shadow_agent.replay.limits import PoolLimits
 from tests.unit.daemon.conftest import MakeConfig
 from tests.unit.replay.bed import at
@@ -62,3 +70,35 @@ def test_the_defaults_agree(make_config: MakeConfig) -> None:
     """The pool's own defaults are those of the configuration."""
     settings = worker_settings(make_config(), PLAN, pwd.getpwuid(0))
     assert settings.pool_limits == PoolLimits()
+
+
+def test_writes_are_closed_unless_somebody_opens_them(make_config: MakeConfig) -> None:
+    """By configuration, or by a word of the supervisor's."""
+    for unguarded in (False, True):
+        config = make_config(unguarded=unguarded)
+        settings = worker_settings(config, PLAN, pwd.getpwuid(0))
+        assert make_policy(config, b"").writes_open is unguarded
+        assert make_policy(settings, b"").writes_open is unguarded
+        told = replace(settings, writes_open=not unguarded)
+        assert make_policy(told, b"").writes_open is not unguarded
+
+
+def test_a_shadow_on_the_same_host_may_be_a_client_too(make_config: MakeConfig) -> None:
+    """Its requests are no loop then; where it is another host they are."""
+    user = pwd.getpwuid(0)
+    assert worker_settings(make_config(), PLAN, user).loop_address == PLAN.endpoint.key
+    assert worker_settings(make_config(), replace(PLAN, guard=False), user).loop_address == b""
+
+
+def test_what_a_worker_asks_before_it_sends(make_config: MakeConfig) -> None:
+    """The breaker unless it is off, the budget if there is one."""
+    off = make_config(breaker=BreakerTerms(enabled=False), budget=Budget(requests_per_s=5))
+    page = budget_page(off)
+    assert page is not None
+    assert budget_page(make_config()) is None
+    user = pwd.getpwuid(0)
+    asked = admission(worker_settings(make_config(), PLAN, user))
+    assert (asked.breaker is None, asked._purse is None) == (False, True)
+    asked = admission(worker_settings(off, PLAN, user, page))
+    assert (asked.breaker is None, asked._purse is None) == (True, False)
+    page.close()
