@@ -31,7 +31,7 @@ def test_an_empty_body_has_the_hash_of_nothing() -> None:
     new.set_request_body(0, None, None)
     new.set_response_body(0, None, None)
     assert new.request_body_sha256 == new.response_body_sha256 == sha256().digest()
-    assert new.response_body == b""
+    assert new.request_body == new.response_body == b""
 
 
 def test_a_body_in_one_piece_is_hashed_when_asked() -> None:

@@ -51,6 +51,24 @@ def test_a_response_to_head_has_no_body() -> None:
     assert [exchange.response_body for exchange in ended(events)] == [b"", b"2"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "kind", "kept"),
+    [(0, b"json", None), (8, b"json", None), (9, b"text", None), (9, b"json", b"some body")],
+)
+def test_an_answer_in_pieces_is_kept_for_aliases(
+    limit: int, kind: bytes, kept: bytes | None
+) -> None:
+    """Whole or not at all, if it is JSON; what is held meanwhile counts."""
+    wire, target = Wire(), assembler(limits=Limits(max_kept_answer=limit))
+    drive(target, [*wire.open(), wire.client(GET % 1)])
+    before = target.budget.held
+    head = b"HTTP/1.1 200 X\r\nContent-Type: %s\r\nContent-Length: 9\r\n\r\n" % kind
+    drive(target, [wire.server(head), wire.server(b"some")])
+    assert target.budget.held - before == (4 if limit and kind == b"json" else 0)
+    (exchange,) = ended(drive(target, [wire.server(b" body")]))
+    assert exchange.response_kept == kept
+
+
 def test_times_are_those_of_first_and_last_byte() -> None:
     """The final response's, not an interim one's."""
     exchange, _ = one(b"HTTP/1.1 100 Continue\r\n\r\n", *response(b"abc").partition(b"\r\n"))
