@@ -8,11 +8,12 @@ from ipaddress import ip_address
 
 from shadow_agent.config import Limits, SessionKey, SessionKind
 from shadow_agent.config.budget import Budget
+from shadow_agent.daemon.budget import BudgetPage
 from shadow_agent.daemon.mirror import Session
 from shadow_agent.daemon.plan import Plan
 from shadow_agent.daemon.settings import (
     admission,
-    budget_page,
+    budget_terms,
     make_policy,
     tap_settings,
     worker_settings,
@@ -91,14 +92,14 @@ def test_a_shadow_on_the_same_host_may_be_a_client_too(make_config: MakeConfig) 
 
 
 def test_what_a_worker_asks_before_it_sends(make_config: MakeConfig) -> None:
-    """The breaker unless it is off, the budget if there is one."""
+    """The breaker unless it is off, and the page of budgets."""
     off = make_config(breaker=BreakerTerms(enabled=False), budget=Budget(requests_per_s=5))
-    page = budget_page(off)
-    assert page is not None
-    assert budget_page(make_config()) is None
     user = pwd.getpwuid(0)
     asked = admission(worker_settings(make_config(), PLAN, user))
     assert (asked.breaker is None, asked._purse is None) == (False, True)
-    asked = admission(worker_settings(off, PLAN, user, page))
-    assert (asked.breaker is None, asked._purse is None) == (True, False)
-    page.close()
+    page = BudgetPage(budget_terms(off.budget, off.most_requests), off.workers)
+    try:
+        asked = admission(worker_settings(off, PLAN, user, page))
+        assert (asked.breaker is None, asked._purse is None) == (True, False)
+    finally:
+        page.close()
