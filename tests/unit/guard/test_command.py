@@ -64,14 +64,16 @@ def test_a_signal_is_handed_on(
     cgroup: Cgroup, asked: command.Asked, number: signal.Signals
 ) -> None:
     """A terminal's to what COMMAND started too, as there; and its end is ours."""
-    wait = "while :; do sleep 0.05; done" if number == signal.SIGTERM else "sleep 20"
-    pid, said = _start(cgroup, f"trap 'echo got; exit 7' {number.value}; echo up; {wait}")
+    wait = "echo up; while :; do sleep 0.05; done"
+    if number != signal.SIGTERM:
+        wait = f"(trap 'echo child; exit 0' {number.value}; {wait})"
+    pid, said = _start(cgroup, f"trap 'echo got; exit 7' {number.value}; {wait}")
     with closing(os.fdopen(said)) as words:
         assert words.readline() == "up\n"
         os.kill(os.getpid(), number)
         status = command.watch(pid, cgroup, asked, lambda _: None, lambda: None, print)
         assert os.waitstatus_to_exitcode(status) == 7
-        assert words.read() == "got\n"
+        assert words.read() == ("got\n" if number == signal.SIGTERM else "child\ngot\n")
 
 
 def test_who_does_not_end_is_killed(
