@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.net.agent import PATIENCE_S, PORT, Agent, clean, hooks
+from tests.net.agent import PATIENCE_S, PORT, Agent, balanced, clean, hooks
 from tests.net.faults import QUICK, attach_with, attached, drive, wait_settled
 from tests.testbed import Testbed, eventually, links, nginx, pyserver, tools
 from tests.testbed.topology import PROD_SHADOW_V4, PROD_SHADOW_V6, SHADOW_V4, SHADOW_V6
@@ -131,6 +131,35 @@ def test_interface_goes_down_and_up(house: Testbed) -> None:
     assert summary["outcomes"].keys() == {"answered"}
 
 
+def test_shadow_interface_goes_down_and_up(bed: Testbed) -> None:
+    """Its own host's doing is not the shadow's: by name, reported, and never a bad outcome."""
+    nginx.start(bed.service)
+    shadow = pyserver.start(bed.shadow, "hang")
+    agent = attach_with(bed, {"first-byte-timeout-s": 60})
+    sent = drive(bed, 4, connections=4).sent
+    eventually(lambda: len(shadow.requests()) == 4, PATIENCE_S, "four are under way")
+    bed.prod.run("ip", "link", "set", "eth1", "down")
+    wait_told(agent, "interface eth1 is down")
+    sent += drive(bed, 10, connections=2).sent
+    wait_settled(agent, sent)
+    (found,) = interruptions(agent)
+    assert (found["iface"], found["to"]) == ("eth1", None)
+    shadow.stop()
+    pyserver.start(bed.shadow)
+    bed.prod.run("ip", "link", "set", "eth1", "up")
+    wait_told(agent, "interface eth1 is back")
+    sent += drive(bed, 6).sent
+    wait_settled(agent, sent)
+    summary = agent.stop()
+    assert balanced(summary)
+    assert summary["outcomes"] == {"answered": 6}
+    assert summary["ledger"]["pairs"]["uncomparable"] == {"link_down": 4}
+    assert summary["ledger"]["replay"]["failed"] == {"link_down": 10}
+    assert summary["coverage"] == 0.3
+    (found,) = summary["interruptions"]
+    assert found["to"] > found["from"]
+
+
 def test_shadow_interface_vanishes_and_comes_back(bed: Testbed) -> None:
     """Without its way to the shadow the agent fails by name; with it, it compares again."""
     nginx.start(bed.service)
@@ -159,6 +188,6 @@ def test_shadow_interface_vanishes_and_comes_back(bed: Testbed) -> None:
     wait_settled(agent, sent)
     summary = agent.stop()
     assert summary["outcomes"] == {"answered": 20}
-    assert summary["ledger"]["replay"]["failed"] == {"bind": 10}
+    assert summary["ledger"]["replay"]["failed"] == {"link_down": 10}
     assert [one["iface"] for one in summary["interruptions"]] == ["eth1"]
     assert summary["latency_us"]["shadow"]["p50"] is not None

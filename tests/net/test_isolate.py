@@ -324,7 +324,7 @@ def test_what_is_refused(bed: Testbed, more: list[str], code: int, said: str) ->
 
 
 def test_the_interface_goes_down_and_up(bed: Testbed) -> None:
-    """Down is not gone: the macvlan stays, what was sent meanwhile has a name, and it goes on."""
+    """Down is not gone: the macvlan stays, what was sent meanwhile failed, and it goes on."""
     nginx.start(bed.service)
     pyserver.start(bed.shadow)
     agent = attach_with(bed, QUICK, *ISOLATED)
@@ -333,9 +333,19 @@ def test_the_interface_goes_down_and_up(bed: Testbed) -> None:
     mac = mac_of(agent)
     for compared in (20, 30):
         bed.prod.run("ip", "link", "set", "eth1", "down")
+        eventually(
+            lambda n=compared // 10: agent.process.errors().count("eth1 is down") == n - 1,  # type: ignore[misc]
+            PATIENCE_S,
+            "it is told",
+        )
         sent += drive(bed, 10, connections=2).sent
         wait_settled(agent, sent)
         bed.prod.run("ip", "link", "set", "eth1", "up")
+        eventually(
+            lambda n=compared // 10: agent.process.errors().count("eth1 is back") == n - 1,  # type: ignore[misc]
+            PATIENCE_S,
+            "it is told",
+        )
         (worker,) = agent.ask("status")["workers"]
         eventually(
             lambda pid=worker: within(pid, lambda: reach(bed.shadow.v4, PORT)) == 0,  # type: ignore[misc]
@@ -346,7 +356,12 @@ def test_the_interface_goes_down_and_up(bed: Testbed) -> None:
         wait_settled(agent, sent)
         assert agent.ask("status")["outcomes"]["answered"] == compared
         assert mac_of(agent) == mac
-    agent.stop()
+    summary = agent.stop()
+    assert balanced(summary)
+    assert summary["outcomes"] == {"answered": 30}, "none of it was the shadow's fault"
+    assert summary["ledger"]["replay"]["failed"] == {"link_down": 20}
+    assert summary["coverage"] == pytest.approx(0.6)
+    assert [one["iface"] for one in summary["interruptions"]] == ["eth1", "eth1"]
 
 
 def test_killed_workers_repeat_nothing(bed: Testbed) -> None:

@@ -100,6 +100,11 @@ class Fleet:
         self._settings = replace(self._settings, writes_open=allowed)
         self._tell(_WRITES_OPEN if allowed else _WRITES_CLOSED)
 
+    def link(self, up: bool) -> None:
+        """Tell every worker, those to come too, whether the shadow interface is up."""
+        self._settings = replace(self._settings, link_up=up)
+        self._tell(orjson.dumps({"command": "link", "up": up}))
+
     def change(self, config: Config) -> None:
         """What a worker can be told anew; who cannot be told makes way for one who knows it."""
         message = message_of(config)

@@ -121,7 +121,7 @@ def assemble(
     stack.callback(fleet.stop)
     control = ControlServer(config.runtime_dir / f"{config.target}.sock", selector, handler)
     stack.callback(control.close)
-    places = Places(tap, plan.places, selector, voice.say)
+    places = Places(tap, plan.places, selector, voice.say, fleet.link)
     stack.callback(places.close)
     run = Run(
         version=__version__,

@@ -20,8 +20,9 @@ _LOOK_S: Final = 0.2
 @dataclass(slots=True)
 class _Watched:
     place: Place
-    gone_at: float | None = None  # monotonic
-    gone_clock: float = 0.0  # epoch
+    attached: bool = True
+    away_at: float | None = None  # monotonic; not attached, or the shadow's and down
+    away_clock: float = 0.0  # epoch
 
 
 class Places:
@@ -29,9 +30,10 @@ class Places:
 
     def __init__(
         self, tap: Tap, places: tuple[Place, ...], selector: selectors.BaseSelector,
-        say: Callable[[str], None],
+        say: Callable[[str], None], on_link: Callable[[bool], None],
     ) -> None:  # fmt: skip
-        """Watching; nothing is attached yet."""
+        """Watching; nothing is attached yet. ``on_link`` hears whether the shadow's is up."""
+        self._on_link = on_link
         self._tap = tap
         self._watched = [_Watched(place) for place in places]
         self._selector = selector
@@ -64,7 +66,7 @@ class Places:
 
     def tick(self, _now: float) -> None:
         """Try again what could not be attached, and look once more after a burst of changes."""
-        if self._unseen or any(watched.gone_at is not None for watched in self._watched):
+        if self._unseen or not all(watched.attached for watched in self._watched):
             self._look()
 
     def stop(self) -> None:
@@ -72,12 +74,12 @@ class Places:
         self._active = False
 
     def interruptions(self) -> list[Interruption]:
-        """Times in which an interface was away, the open ones last."""
+        """Times in which an interface was away or down, the open ones last."""
         now = time.monotonic()
         still = [
-            Interruption(w.place.interface.name, w.gone_clock, None, now - w.gone_at)
+            Interruption(w.place.interface.name, w.away_clock, None, now - w.away_at)
             for w in self._watched
-            if w.gone_at is not None
+            if w.away_at is not None
         ]
         return [*self._over, *still]
 
@@ -104,26 +106,43 @@ class Places:
         changed_at = self._changed_at or (self._looked_at, time.time())
         self._changed_at = None
         for watched in self._watched:
-            name = watched.place.interface.name
             found = watched.place.find()
-            if found is not None and found.index == watched.place.interface.index:
-                if watched.gone_at is None:
-                    continue
-            elif watched.gone_at is None:
-                # it went when we heard of a change, not when we came to look
-                watched.gone_at, watched.gone_clock = changed_at
+            there = found is not None and found.index == watched.place.interface.index
+            if watched.attached and not there:
+                watched.attached = False
                 self._tap.forget(watched.place)
-                self._say(f"interface {name} is gone; waiting for it")
-            if found is not None:
+                self._leave(watched, "gone", changed_at)
+            if found is not None and not watched.attached:
                 self._attach_again(watched, replace(watched.place, interface=found))
+            if not watched.attached:
+                continue
+            # Production's may be down: then there is nothing to mirror, and nothing is missed.
+            if watched.place.role is Role.SHADOW and not watched.place.is_up():
+                self._leave(watched, "down", changed_at)
+            elif watched.away_at is not None:
+                self._return(watched)
 
     def _attach_again(self, watched: _Watched, place: Place) -> None:
         try:
             self._tap.attach(place)
         except HostError:
             return  # not ready yet: the next tick tries again
-        seconds = time.monotonic() - (watched.gone_at or time.monotonic())
-        name = place.interface.name
-        self._over.append(Interruption(name, watched.gone_clock, time.time(), seconds))
-        watched.place, watched.gone_at = place, None
-        self._say(f"interface {name} is back after {seconds:.1f} s; attached again")
+        watched.place, watched.attached = place, True
+
+    def _leave(self, watched: _Watched, how: str, changed_at: tuple[float, float]) -> None:
+        if watched.away_at is not None:
+            return
+        # it went when we heard of a change, not when we came to look
+        watched.away_at, watched.away_clock = changed_at
+        if watched.place.role is Role.SHADOW:
+            self._on_link(False)
+        self._say(f"interface {watched.place.interface.name} is {how}; waiting for it")
+
+    def _return(self, watched: _Watched) -> None:
+        seconds = time.monotonic() - (watched.away_at or time.monotonic())
+        watched.away_at = None
+        name = watched.place.interface.name
+        self._over.append(Interruption(name, watched.away_clock, time.time(), seconds))
+        if watched.place.role is Role.SHADOW:
+            self._on_link(True)
+        self._say(f"interface {name} is back after {seconds:.1f} s")

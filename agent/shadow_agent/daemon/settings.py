@@ -49,6 +49,7 @@ class WorkerSettings:
     methods: frozenset[str] | None
     rules: tuple[Rule, ...]
     writes_open: bool
+    link_up: bool  # the shadow interface
     dry_run: bool
     budget: BudgetPage | None
     breaker: BreakerTerms
@@ -157,6 +158,7 @@ def worker_settings(
         methods=config.methods,
         rules=config.rules,
         writes_open=config.unguarded,
+        link_up=True,
         dry_run=config.dry_run,
         budget=budget,
         breaker=config.breaker,

@@ -22,12 +22,14 @@ class Uplink(asyncio.Protocol):
         on_drain: Callable[[], None],
         on_writes: Callable[[bool], None],
         on_change: Callable[[dict[str, Any]], None],
+        on_link: Callable[[bool], None],
     ) -> None:
         """Not connected yet.
 
-        ``on_writes`` hears whether writes may go out from now on, ``on_change`` what else is to be
-        so: see ``Fleet.change``.
+        ``on_writes`` hears whether writes may go out from now on, ``on_link`` whether the shadow
+        interface is up, ``on_change`` what else is to be so: see ``Fleet.change``.
         """
+        self._on_link = on_link
         self._on_change = on_change
         self._on_drain = on_drain
         self._on_writes = on_writes
@@ -56,6 +58,8 @@ class Uplink(asyncio.Protocol):
                     self._on_drain()
                 case {"command": "writes", "open": bool(allowed)}:
                     self._on_writes(allowed)
+                case {"command": "link", "up": bool(up)}:
+                    self._on_link(up)
                 case {"command": "change", "settings": dict(settings)}:
                     self._on_change(settings)
 

@@ -95,7 +95,10 @@ class Worker:
             ExchangeCounts(),
         )
         self._mirror = Mirror(assembler, policy, self._pool, self._tally, sessions)
-        self._uplink = Uplink(self.begin_drain, self._mirror.allow_writes, self._change)
+        self._pool.link(settings.link_up)
+        self._uplink = Uplink(
+            self.begin_drain, self._mirror.allow_writes, self._change, self._pool.link
+        )
         self._close_kept = keep(settings, self._mirror, self._complain)
         self._state = control.state()
         self._changes = control.changes()

@@ -75,6 +75,14 @@ class Place:
         """The interface of this name as it is now; None while it is away. Raises OSError."""
         return interface(self.interface.name) if self.room is None else self.room.find()
 
+    def is_up(self) -> bool:
+        """Whether this host has it up; in another room its parent here decides. Raises OSError.
+
+        Without a carrier it is up all the same: the machine at the other end may be the one off.
+        """
+        here = interface(self.interface.name)
+        return here is not None and here.up
+
 
 @dataclass(frozen=True, slots=True)
 class _Elsewhere:

@@ -13,7 +13,7 @@ from shadow_agent.replay.channel import Channel, State
 from shadow_agent.replay.replay import Phase, Replay
 from shadow_agent.replay.reply import Reply
 from shadow_agent.replay.timeline import Timeline
-from shadow_agent.replay.waiting import Chosen, Waiting
+from shadow_agent.replay.waiting import Chosen, Waiting, once_sent
 from shadow_agent.telemetry.reasons import Failed, Outcome, Refused, Shed, Uncomparable
 
 if TYPE_CHECKING:
@@ -128,11 +128,11 @@ class ShadowConnection:
             self._finish(replay, Outcome.TIMEOUT_WHOLE if begun else Outcome.TIMEOUT_FIRST_BYTE)
             self.pump()
 
-    def drain(self) -> None:
-        """The run ends: what has not been sent is not sent any more."""
-        self._waiting.fail(Failed.DRAINED)
+    def drain(self, why: Failed = Failed.DRAINED) -> None:
+        """No packet leaves any more: what has not been sent fails, what was is no pair."""
+        self._waiting.fail(why)
         if self._current is not None:
-            self._break(self._current, Uncomparable.DRAINED)
+            self._break(self._current, once_sent(why))
         self.close()
 
     def close(self) -> None:

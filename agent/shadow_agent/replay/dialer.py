@@ -30,6 +30,7 @@ class Dialer:
         """There is none yet."""
         self._endpoint = endpoint
         self.limits = limits
+        self._link_up = True  # the shadow interface, as far as we were told
         self._loop = loop
         self._shard = shard
         self.timelines = Timelines()
@@ -58,6 +59,9 @@ class Dialer:
         """Open a socket for it; its connection hears of success or failure later."""
         connection = channel.owner
         if channel.gone:
+            return
+        if not self._link_up:
+            self._loop.call_soon(connection.socket_failed, Failed.LINK_DOWN)
             return
         if len(self._by_key) + self._dying >= self.limits.max_connections:
             if self._dying == len(self._arriving) and self._idle:

@@ -115,6 +115,13 @@ class ShadowPool(Dialer):
         for connection in self._connections():
             connection.refuse_waiting(reason, chosen)
 
+    def link(self, up: bool) -> None:
+        """The shadow interface is up, or down: what is under way then is not the shadow's fault."""
+        self._link_up = up
+        if not up:
+            for connection in self._connections():
+                connection.drain(Failed.LINK_DOWN)
+
     def _give_up(self) -> None:
         """The breaker has opened."""
         if not self.admission.keeps_alive:

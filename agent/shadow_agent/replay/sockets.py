@@ -10,9 +10,7 @@ from typing import Final, NamedTuple
 
 from shadow_agent.telemetry.reasons import Failed, Outcome
 
-_UNREACHABLE: Final = frozenset(
-    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EACCES, errno.EPERM}
-)
+_UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM})
 _OURS: Final = frozenset(
     {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 )
@@ -51,11 +49,13 @@ def begin_connect(endpoint: Endpoint, shard: tuple[int, int]) -> socket.socket |
     if code in (0, errno.EINPROGRESS):
         return sock
     sock.close()
-    return Failed.NO_SOCKET if code in _OURS else outcome_of(code)
+    if code == errno.ECONNREFUSED:  # by a shadow on this host; others cannot have answered yet
+        return outcome_of(code)
+    return Failed.NO_SOCKET if code in _OURS else Failed.NO_ROUTE
 
 
 def outcome_of(code: int) -> Outcome:
-    """What an errno of connect(2) says of the shadow."""
+    """What the errno of a connection that was on its way says of the shadow."""
     if code == errno.ECONNREFUSED:
         return Outcome.REFUSED
     if code == errno.ETIMEDOUT:

@@ -23,6 +23,10 @@ Chosen: TypeAlias = Callable[[Exchange], bool]
 _QUEUED: Final = Phase.QUEUED
 _READY: Final = Ready.YES
 _BODY: Final = Ready.BODY
+_ONCE_SENT: Final = {
+    Failed.DRAINED: Uncomparable.DRAINED,
+    Failed.LINK_DOWN: Uncomparable.LINK_DOWN,
+}
 
 
 class Waiting:
@@ -131,10 +135,15 @@ class Waiting:
 
     def fail(self, reason: Failed) -> None:
         """Nothing that waits goes out: our own fault, or the end of the run."""
-        again = Uncomparable.DRAINED if reason is Failed.DRAINED else Uncomparable.INTERNAL
+        again = once_sent(reason)
         while self._queue:
             replay = self._queue.popleft()
             if replay.phase is Phase.QUEUED:
                 self._pool.fail(replay, reason)
             else:
                 self._pool.broken(replay, again)
+
+
+def once_sent(why: Failed) -> Uncomparable:
+    """The same loss of what had been sent already: it counts as a pair."""
+    return _ONCE_SENT.get(why, Uncomparable.INTERNAL)

@@ -232,7 +232,7 @@ def _about(target: str, shown: Exposition) -> Iterator[Metric]:
         away[interruption.iface] = away.get(interruption.iface, 0.0) + interruption.seconds
     interrupted = CounterMetricFamily(
         f"{PREFIX}interrupted_seconds",
-        "Time in which an interface was away and nothing was mirrored.",
+        "Time in which an interface was away, or the shadow's was down: nothing was mirrored.",
         labels=("target", "iface"),
     )
     for iface in {**run.attached, **away}:

@@ -141,6 +141,8 @@ class Failed(Reason):
 
     NO_SOCKET = ("no_socket", "out of descriptors, ports or memory for a socket")
     BIND = ("bind", "the socket could not be bound to the shadow interface")
+    NO_ROUTE = ("no_route", "this host has no way to the shadow: no route, or it forbids itself")
+    LINK_DOWN = ("link_down", "the shadow interface of this host was down or away")
     INTERNAL = ("internal", "an unexpected exception, logged once per kind")
     WORKER_DIED = ("worker_died", "the worker died with it in hand")
     DRAINED = ("drained", "the run ended before it was sent")
@@ -158,6 +160,7 @@ class Uncomparable(Reason):
     WORKER_DIED = ("worker_died", "the worker died before both answers were there")
     DRAINED = ("drained", "the run ended before both answers were there")
     BACKLOG = ("backlog", "the shadow read the request's body too slowly and it was cut")
+    LINK_DOWN = ("link_down", "the shadow interface went down or away while the answer was due")
     NOT_RESENT = ("not_resent", "an idle close crossed it, and budget or breaker let it go no more")
     INTERNAL = ("internal", "sent once, and then the agent's own fault")
 

@@ -65,9 +65,9 @@ def _range(summary: Mapping[str, Any]) -> Iterator[Text]:
 
 
 def _interruption(interruption: Mapping[str, Any]) -> Text:
-    still = "" if interruption["to"] is not None else " and is still away"
+    still = "" if interruption["to"] is not None else ", and still is"
     return plain(
         f"Nothing was mirrored for {duration(interruption['seconds'])}: "
-        f"{interruption['iface']} was away{still}",
+        f"{interruption['iface']} was away or down{still}",
         "yellow",
     )

@@ -38,7 +38,7 @@ class State(NamedTuple):
 
 
 class Interruption(NamedTuple):
-    """A time in which nothing was mirrored because an interface was away."""
+    """A time in which nothing was mirrored: an interface was away, or the shadow's was down."""
 
     iface: str
     start: float  # epoch seconds

@@ -209,7 +209,7 @@ def test_who_hangs_is_killed(stage: Stage) -> None:
     stage.until_dead()
 
 
-def test_workers_hear_whether_writes_are_open(stage: Stage) -> None:
+def test_workers_hear_of_writes_and_of_the_link(stage: Stage) -> None:
     """At once, in the words that they know."""
     ours, theirs = os.pipe()
 
@@ -223,6 +223,8 @@ def test_workers_hear_whether_writes_are_open(stage: Stage) -> None:
     for allowed, said in ((True, b"true"), (False, b"false")):
         stage.fleet.allow_writes(allowed)
         assert os.read(ours, 100) == frame(b'{"command":"writes","open":%s}' % said)
+        stage.fleet.link(allowed)
+        assert os.read(ours, 100) == frame(b'{"command":"link","up":%s}' % said)
     os.close(ours)
     os.close(theirs)
 

@@ -13,15 +13,16 @@ from shadow_agent.daemon.uplink import Uplink, complain
 
 
 def test_up_and_down() -> None:
-    """Snapshots arrive as sent; three commands are heard, another is not."""
+    """Snapshots arrive as sent; four commands are heard, another is not."""
     drained: list[bool] = []
     allowed: list[bool] = []
     changes: list[dict[str, object]] = []
+    links: list[bool] = []
 
     async def work() -> None:
         ours, theirs = socket.socketpair()
         channel = ChildChannel(ours)
-        uplink = Uplink(lambda: drained.append(True), allowed.append, changes.append)
+        uplink = Uplink(lambda: drained.append(True), allowed.append, changes.append, links.append)
         uplink.send(b"to nobody")
         assert uplink.pending == 0
         theirs.setblocking(False)
@@ -32,6 +33,7 @@ def test_up_and_down() -> None:
         assert channel.send(b'{"command":"other"}')
         for value in ("true", "false", '"true"', "1"):
             assert channel.send(b'{"command":"writes","open":%s}' % value.encode())
+            assert channel.send(b'{"command":"link","up":%s}' % value.encode())
         assert channel.send(b'{"command":"change","settings":{"methods":"all"}}')
         assert channel.send(b'{"command":"drain"}')
         async with asyncio.timeout(10):
@@ -47,7 +49,7 @@ def test_up_and_down() -> None:
 
     asyncio.run(work())
     assert drained == [True]
-    assert allowed == [True, False]
+    assert allowed == links == [True, False]
     assert changes == [{"methods": "all"}]
 
 
@@ -55,7 +57,7 @@ def test_without_a_supervisor_a_worker_ends() -> None:
     """At once, whatever it was doing."""
     pid = os.fork()
     if pid == 0:
-        Uplink(lambda: None, lambda _: None, lambda _: None).connection_lost(None)
+        Uplink(lambda: None, lambda _: None, lambda _: None, lambda _: None).connection_lost(None)
         os._exit(9)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 1

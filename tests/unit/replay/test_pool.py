@@ -9,11 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 from shadow_agent.flow.segment import ACK, SYN, Direction, Segment
+from shadow_agent.policy.breaker import Breaker, BreakerTerms
+from shadow_agent.replay.admission import Admission
 from shadow_agent.replay.channel import State
 from shadow_agent.replay.limits import PoolLimits
 from shadow_agent.replay.replay import Phase
 from shadow_agent.replay.sockets import Endpoint, begin_connect
-from shadow_agent.telemetry.reasons import Failed, Outcome, Shed
+from shadow_agent.telemetry.reasons import Failed, Outcome, Shed, Uncomparable
 from tests.unit.replay.bed import LOOPBACK, OK, Bed, Peer, Play, at, request
 
 GET = request()
@@ -75,14 +77,15 @@ def test_refused(play: Play, closed_port: int) -> None:
     play(scenario, endpoint=at(closed_port))
 
 
-def test_unreachable(play: Play) -> None:
-    """The kernel says so before a packet leaves."""
+def test_no_route(play: Play) -> None:
+    """The kernel says so before a packet leaves: our own fault."""
     endpoint = at(9)._replace(address=("127.255.255.255", 9))
 
     async def scenario(bed: Bed) -> None:
-        replay = await bed.ask(GET)
-        assert replay.reply is not None
-        assert replay.reply.outcome is Outcome.UNREACHABLE
+        bed.submit(GET)
+        await bed.until(lambda: bed.pool.counts.queued == 0)
+        assert bed.pool.counts.failed == {Failed.NO_ROUTE: 1}
+        assert bed.done == []
         assert bed.pool.open_connections == 0
 
     play(scenario, endpoint=endpoint)
@@ -120,6 +123,34 @@ def test_an_interface_that_is_not_there(play: Play) -> None:
         assert bed.done == []
 
     play(scenario, endpoint=at(9, "nope0"))
+
+
+def test_the_link_goes_down_and_up(play: Play) -> None:
+    """What waits fails, what was sent is no pair, and the breaker hears of nothing bad."""
+    breaker = Breaker(BreakerTerms())
+
+    async def hold(peer: Peer) -> None:
+        await peer.head()
+        assert await peer.fate() == "reset"
+
+    async def scenario(bed: Bed) -> None:
+        sent, waiting = bed.submit(GET), bed.submit(GET)
+        await bed.until(lambda: sent.phase is Phase.SENT)
+        connecting = bed.submit(GET, 2)
+        bed.pool.link(False)
+        assert sent.broken is Uncomparable.LINK_DOWN
+        assert waiting.phase is connecting.phase is Phase.DROPPED
+        assert bed.pool.open_connections == 0
+        bed.submit(GET, 3)
+        await bed.until(lambda: bed.pool.counts.queued == 0)
+        assert bed.pool.counts.failed == {Failed.LINK_DOWN: 3}
+        assert breaker.closed
+        bed.pool.link(True)
+        answered = await bed.ask(GET)
+        assert answered.reply is not None
+        assert answered.reply.outcome is Outcome.ANSWERED
+
+    play(scenario, hold, Peer.answer_all, admission=Admission(breaker))
 
 
 def test_the_cap_closes_who_was_idle_longest(play: Play) -> None:

@@ -93,9 +93,9 @@ def test_out_of_descriptors() -> None:
 
 
 def test_the_kernel_has_no_way() -> None:
-    """A broadcast address is one that TCP never reaches."""
+    """Our own fault: nobody was asked. A broadcast address is one that TCP never reaches."""
     endpoint = at(9)._replace(address=("127.255.255.255", 9))
-    assert begin_connect(endpoint, (0, 1)) is Outcome.UNREACHABLE
+    assert begin_connect(endpoint, (0, 1)) is Failed.NO_ROUTE
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_what_stopped_or_held_back() -> None:
     assert lines == [
         "ALERT stopped",
         "The breaker opened 2 times (timeout 2) and held back requests for 3.0 s.",
-        "Nothing was mirrored for 4.0 s: eth0 was away and is still away",
+        "Nothing was mirrored for 4.0 s: eth0 was away or down, and still is",
         "The ledger does not balance: pairs",
     ]
 

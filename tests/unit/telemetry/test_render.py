@@ -51,7 +51,7 @@ def test_it_fits_and_says_everything(summary: dict[str, Any], width: int) -> Non
         "replay.shed.queue_full",
         "replay.refused.method",
         "production v1 → shadow v2",
-        "and is still away",
+        "and still is",
     ):
         assert part in " ".join(text.split()), part
 
