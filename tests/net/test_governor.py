@@ -184,3 +184,41 @@ def test_a_worker_that_uses_up_its_memory(bed: Testbed) -> None:
     assert "its memory budget) with" in agent.process.errors()
     summary = agent.stop()
     assert at(summary["ledger"], "pairs.uncomparable") + at(summary["ledger"], "requests.lost") > 0
+
+
+def test_a_slow_production_is_left_alone(bed: Testbed) -> None:
+    """Whyever it answers slowly, less is mirrored at once; all of it again when it is well."""
+    pyserver.start(bed.service)
+    pyserver.start(bed.shadow)
+    others_off = "host-cpu = 1\nhost-memory = 0\nmemory-pressure = 1\ncpu = 64"
+    watched = "p95-ms = 150\np95-times = 0\np95-answers = 20\nhold-s = 1\nfloor = 0.8"
+    agent = governed(bed, f"{others_off}\n{watched}")
+
+    def drive_until(target: str, factor: float) -> None:
+        """Production answers this target until the governor has come to that factor."""
+        running = traffic.start(
+            bed.client, bed.service.url(PORT, target), rate=100, duration=120, connections=64
+        )
+        before = at(agent.ledger(), "pairs.compared")
+        eventually(
+            lambda: (
+                agent.ask("status")["governor"]["factor"] == factor
+                and at(agent.ledger(), "pairs.compared") > before + 40
+            ),
+            PATIENCE_S,
+            f"a factor of {factor}",
+            agent.pid,
+        )
+        assert untouched(running.stop())
+
+    drive_until("/health", 1.0)
+    drive_until("/sleep/400", 0.8)
+    drive_until("/health", 1.0)
+    found = agent.stop()["governor"]
+    assert (found["factor"], found["min_factor"], found["cause"]) == (1.0, 0.8, "none")
+    first, *others = found["changes"]
+    assert (first["cause"], first["limit"]) == ("production_p95", 150_000)
+    assert first["value"] > 300_000
+    assert {one["cause"] for one in others} <= {"recovering", "production_p95"}
+    assert others[-1]["to"] == 1.0
+    assert "governor: production_p95 at " in agent.process.errors()
