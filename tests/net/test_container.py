@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.net.agent import PATIENCE_S, PORT, Agent, balanced, clean, hooks
-from tests.net.faults import QUICK, attach_with, attached, drive, wait_settled
+from tests.net.faults import QUICK, attach_with, attached, drive, wait_settled, workers
 from tests.testbed import Testbed, eventually, links, nginx, pyserver, tools
 from tests.testbed.topology import PROD_SHADOW_V4, PROD_SHADOW_V6, SHADOW_V4, SHADOW_V6
 
@@ -140,6 +142,12 @@ def test_shadow_interface_goes_down_and_up(bed: Testbed) -> None:
     eventually(lambda: len(shadow.requests()) == 4, PATIENCE_S, "four are under way")
     bed.prod.run("ip", "link", "set", "eth1", "down")
     wait_told(agent, "interface eth1 is down")
+    wait_settled(agent, sent)
+    (dead,) = workers(agent)
+    os.kill(dead, signal.SIGKILL)
+    eventually(
+        lambda: workers(agent) not in ([], [dead]), PATIENCE_S, "one that is told", agent.pid
+    )
     sent += drive(bed, 10, connections=2).sent
     wait_settled(agent, sent)
     (found,) = interruptions(agent)
