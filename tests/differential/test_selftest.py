@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,27 +20,35 @@ from tests.testbed.wait import eventually
 COMMAND = [sys.executable, "-m", "shadow_agent.cli.main", "selftest"]
 
 
-def _namespaces() -> set[str]:
-    """Of every process."""
+def _living(word: str) -> set[int]:
+    """Processes with that word in their environment."""
     found = set()
-    for entry in Path("/proc").glob("[0-9]*/task/[0-9]*/ns/net"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            found.add(str(entry.readlink()))
+            if word.encode() in (process / "environ").read_bytes():
+                found.add(int(process.name))
         except OSError:
             continue
     return found
 
 
-def _programs() -> set[str]:
-    """Ids of loaded programs of the tap."""
-    done = subprocess.run(
-        ["bpftool", "prog", "show", "--json"], capture_output=True, text=True, check=False
-    )
-    return {
-        str(one["id"])
-        for one in json.loads(done.stdout or "[]")
-        if str(one.get("name", "")).startswith("tap_l3")
-    }
+def _programs() -> set[int]:
+    """Ids of all loaded programs."""
+    shown = subprocess.run(["bpftool", "prog", "show", "--json"], capture_output=True, check=True)
+    return {one["id"] for one in json.loads(shown.stdout)}
+
+
+def _held(pids: Iterable[int]) -> set[int]:
+    """Ids of programs that these processes hold."""
+    found: set[int] = set()
+    for pid in pids:
+        for entry in Path(f"/proc/{pid}/fdinfo").glob("*"):
+            try:
+                ids = re.findall(r"^prog_id:\s*(\d+)", entry.read_text(), re.MULTILINE)
+            except OSError:
+                continue
+            found.update(map(int, ids))
+    return found
 
 
 def test_selftest_on_this_kernel() -> None:
@@ -63,18 +74,22 @@ def test_selftest_on_this_kernel() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_stays_behind(number: signal.Signals, tmp_path: Path) -> None:
     """Ended in the middle, however: no process, no namespace, no program."""
-    before, loaded = _namespaces(), _programs()
+    word = f"selftest-{uuid4().hex}"
     process = Process(
-        "selftest", [*COMMAND, "--connections", "2000"], tmp_path, {"PYTHONPATH": str(REPO)}
+        "selftest",
+        [*COMMAND, "--connections", "2000"],
+        tmp_path,
+        {"PYTHONPATH": str(REPO), "STARTED_BY": word},
     )
     try:
-        eventually(lambda: _programs() > loaded, 20, "the tap is loaded", process.pid)
+        eventually(lambda: bool(_held(_living(word))), 20, "the tap is loaded", process.pid)
+        loaded = _held(_living(word))
         process.send(number)
         process.wait(20)
     finally:
         process.kill()
-    eventually(lambda: _programs() <= loaded, 10, "no program stays")
-    assert _namespaces() <= before
+    eventually(lambda: not _programs() & loaded, 10, "no program stays")
+    eventually(lambda: not _living(word), 10, "nobody stays, and no namespace with them")
     assert "Traceback" not in process.errors()
 
 

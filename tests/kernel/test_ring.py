@@ -7,7 +7,7 @@ import select
 import pytest
 
 from shadow_agent.flow.segment import Segment
-from shadow_agent.kernel import bpf
+from shadow_agent.kernel import bpf, ring
 from shadow_agent.kernel.layout import Counter
 from shadow_agent.kernel.ring import RingView
 from tests.kernel import frames
@@ -49,6 +49,25 @@ def test_claim_of_a_dead_worker_is_skipped_on_a_record_boundary(
     # a reader handles every record that starts below its claim
     given_up = -(-limit // RECORD_BYTES)
     assert [r.payload for r in tap.records()] == [b"%d" % i for i in range(given_up, 5)]
+
+
+@pytest.mark.parametrize("what", ["RECORD", "Segment"])
+def test_every_record_that_is_off_the_ring_is_counted(
+    make_tap: MakeTap, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Also when there is no memory to read it, or to make a segment of it."""
+    tap = make_tap("tap_ingress")
+    _send(tap, b"0", b"1")
+    reader = tap.readers[0]
+    positions: list[int] = []
+    nothing: list[Segment] = []
+    with monkeypatch.context() as full:
+        full.setattr(ring, what, object)
+        with pytest.raises((TypeError, AttributeError)):
+            reader.drain(positions.append, positions.append, nothing.append, nothing.append, 1000)
+    counted = reader.packets
+    assert reader.consumed == counted * RECORD_BYTES
+    assert [r.payload for r in tap.records()] == [b"0", b"1"][counted:]
 
 
 def test_ring_wraps_many_times(make_tap: MakeTap) -> None:

@@ -183,7 +183,7 @@ def failure(done: subprocess.CompletedProcess[str]) -> tuple[int, str]:
 
 def balanced(summary: Mapping[str, Any]) -> bool:
     """Whether the books balance: by the agent's own word, and line by line by ours."""
-    assert summary["imbalances"] == []
+    assert summary["imbalances"] == [], summary["imbalances"]
     ledger: Ledger = summary["ledger"]
     for name, (left, parts) in IDENTITIES.items():
         line = ledger[name]

@@ -136,29 +136,31 @@ class RingReader(RingView):
                 word = words[at >> 2]
                 if word & _BUSY:
                     break
-                position += (((word & 0x3FFFFFFF) + 7) & ~7) + 8
+                behind = position + (((word & 0x3FFFFFFF) + 7) & ~7) + 8
                 if word & _DISCARD:
+                    position = behind
                     continue
                 (
                     ts, key, seq, ack, wire, copied,
                     _, number, _, flags, direction, role, final, urgent,
                 ) = unpack(data, at + 8)  # fmt: skip
+                # counted with the step over it: what follows may run out of memory
+                position = behind
+                if not role:
+                    packets += final
                 payload = data[at + 88 : at + 88 + copied] if copied else b""
                 segment = make(Segment, (ts, key, direction, seq, ack, flags, payload, wire, final))
                 if role:
                     on_shadow(segment)
                 elif number and on_numbered is not None:
-                    packets += final
                     first, *more = split_urgent(segment, urgent)
                     on_numbered(first, number)
                     for part in more:
                         on_production(part)
                 elif urgent:
-                    packets += final
                     for part in split_urgent(segment, urgent):
                         on_production(part)
                 else:
-                    packets += final
                     on_production(segment)
         finally:
             # also when a handler fails: that record is spent, and the next is looked at
