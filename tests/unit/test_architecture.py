@@ -44,6 +44,7 @@ SANS_IO = frozenset({"flow", "http", "policy", "compare", "calls", "verdict"})
 # and later sans-io rooms may import them.
 PURE_MODULES = frozenset(
     {
+        "records.row",
         "replay.reply",
         "telemetry.breakers",
         "telemetry.check",
