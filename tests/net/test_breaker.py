@@ -116,7 +116,8 @@ def test_what_is_wrong_does_not(bed: Testbed, mode: str) -> None:
         pyserver.start(bed.shadow, answers=answers)
     else:
         pyserver.start(bed.shadow, mode)
-    agent = attach_with(bed, QUICK, sections=TABLES)
+    # the shipped deadlines: on a busy machine an honest answer may take longer than QUICK's
+    agent = attach_with(bed, {}, sections=TABLES)
     sent = drive(bed, 100, rate=50, connections=4).sent
     wait_settled(agent, sent)
     summary = agent.stop()

@@ -26,6 +26,7 @@ from tests.net.agent import (
     failure,
     options,
 )
+from tests.net.faults import wait_ledger
 from tests.net.requests import ask, connected, sequences
 from tests.testbed import Testbed, nginx, pyserver, tools, traffic
 from tests.testbed.asks import Ask
@@ -408,6 +409,14 @@ def test_sampling_takes_whole_connections(bed: Testbed, fraction: str) -> None:
     url = bed.service.url(PORT)
     mix = [Ask("GET", "/s/{n}")]
     result = traffic.drive(bed.client, url, mix, requests=400, connections=40, rate=800)
+    wait_ledger(
+        agent,
+        lambda ledger: (
+            drained(ledger)
+            and at(ledger, "pairs.compared") == sum(map(len, sequences(shadow.requests())))
+        ),
+        "whatever the shadow got is compared",
+    )
     summary = agent.stop()
     ledger = summary["ledger"]
     whole, sampled = sequences(production.requests()), sequences(shadow.requests())
