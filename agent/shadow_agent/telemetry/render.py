@@ -48,7 +48,7 @@ def render_summary(summary: Mapping[str, Any]) -> RenderableType:
         rules_table(summary["rules"]),
         render_side_effects(summary),
         _names("Lost: this lowers coverage", losses(ledger)),
-        _names("Left out: by rule, by choice, or not HTTP", left_out(ledger)),
+        _names("Left out: this does not lower coverage by itself", left_out(ledger)),
         _footer(summary),
     )
     shown: list[RenderableType] = []
@@ -110,6 +110,19 @@ def _title(summary: Mapping[str, Any]) -> Group:
     return Group(name, plain(f"{sides[0]} → {sides[1]} at {summary['shadow']}", "dim"))
 
 
+def _missed(summary: Mapping[str, Any], ledger: Ledger) -> str:
+    compared = ledger.pairs.compared
+    missed = wanted(ledger) - compared
+    if missed:
+        return f" ({count(missed)} of {count(wanted(ledger))} wanted were not compared)"
+    # what a bad outcome left unknown is a finding; what we did not see is not
+    answered = summary["outcomes"].get(Outcome.ANSWERED, 0)
+    unseen = summary["bodies"]["unknown"] - (compared - answered)
+    if unseen > 0:
+        return f" (but {count(unseen)} bodies were not wholly seen)"
+    return " (nothing was missed)" if compared else ""
+
+
 def _verdict(summary: Mapping[str, Any], ledger: Ledger) -> Group:
     if summary["dry_run"]:
         lines = [Text("Dry run: nothing was sent.", "bold")]
@@ -117,16 +130,8 @@ def _verdict(summary: Mapping[str, Any], ledger: Ledger) -> Group:
         lines = [headline(ledger, summary["different"], summary["coverage"])]
     if summary["unguarded"]:
         lines.append(Text("Unguarded: nothing kept the shadow's side effects inside.", "bold red"))
-    missed = wanted(ledger) - ledger.pairs.compared
     coverage = Text(f"coverage {percent(summary['coverage'])}")
-    coverage.append(
-        f" ({count(missed)} of {count(wanted(ledger))} wanted were not compared)"
-        if missed
-        else " (nothing was missed)"
-        if ledger.pairs.compared
-        else "",
-        "dim",
-    )
+    coverage.append(_missed(summary, ledger), "dim")
     coverage.append(f" · reach {percent(summary['reach'])}")
     if summary["diverged"]:
         said = f" ({count(summary['diverged'])} pairs diverged: an earlier write is missing)"

@@ -83,10 +83,20 @@ def test_only_losses_that_happened_are_listed(summary: dict[str, Any]) -> None:
     clean = Ledger(
         requests=Requests(started=1, complete=1), pairs=Pairs(replayed=1, compared=1)
     ).as_dict()
-    text = printed(summary | {"ledger": clean, "coverage": 1.0})
+    bodies = {"matched": 1, "mismatched": 0, "unknown": 0}
+    shown = {"ledger": clean, "coverage": 1.0, "outcomes": {"answered": 1}, "bodies": bodies}
+    text = printed(summary | shown)
     assert "Lost:" not in text
     assert "Left out:" not in text
     assert "nothing was missed" in text
+    # a body that the shadow cut short is a finding; one of which packets were lost is not seen
+    unseen = {"matched": 0, "mismatched": 0, "unknown": 1}
+    assert "nothing was missed" in printed(
+        summary | shown | {"outcomes": {"closed": 1}, "bodies": unseen}
+    )
+    text = printed(summary | shown | {"bodies": unseen})
+    assert "nothing was missed" not in text
+    assert "(but 1 bodies were not wholly seen)" in text
 
 
 def test_an_imbalance_is_shown(summary: dict[str, Any]) -> None:
