@@ -38,6 +38,9 @@ Shard
     One worker's share of the flows. A flow stays in its shard from record to comparison.
 Ledger
     Counters that balance: what leaves the path early leaves under a named reason.
+Segment of a verdict
+    A group of exchanges that is judged for itself: endpoint, cohort, region. (``segments``, the
+    room; a Segment without more words is TCP's.)
 Coverage
     How much of what was meant to be compared was compared.
 """

@@ -25,6 +25,7 @@ ROOMS = (
     "replay",
     "compare",
     "calls",
+    "segments",
     "verdict",
     "records",
     "telemetry",
@@ -38,7 +39,7 @@ ROOMS = (
 )
 
 # Rooms that get bytes, records and `now`, and return values. They import each other only.
-SANS_IO = frozenset({"flow", "http", "policy", "compare", "calls", "verdict"})
+SANS_IO = frozenset({"flow", "http", "policy", "compare", "calls", "segments", "verdict"})
 
 # Pure modules that live in a room with edges: values and sums. They are held to the sans-io rule,
 # and later sans-io rooms may import them.
