@@ -61,8 +61,9 @@ PURE_MODULES = frozenset(
     }
 )
 
-# Names for outcomes and losses. They move no data, so rooms earlier on the path may use them.
-VOCABULARY = frozenset({"telemetry.reasons"})
+# Names for outcomes and losses, and strict readings of what a worker says. They move no data, so
+# rooms earlier on the path may use them.
+VOCABULARY = frozenset({"telemetry.check", "telemetry.reasons"})
 
 # Libraries that compute and touch nothing.
 PARSERS = frozenset({"dpkt", "httptools", "jsonpath_rfc9535", "orjson", "re2"})

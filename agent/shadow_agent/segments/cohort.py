@@ -30,7 +30,6 @@ _MAX_TOKEN: Final = 8192
 _MAX_BODY: Final = 64 << 10
 _CACHED: Final = 1024
 _CACHED_BYTES: Final = 2048
-_TOKEN_OF: Final = b"authorization"
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 
 
@@ -82,21 +81,20 @@ class Cohorts:
     __slots__ = (
         "_by_value",
         "_cookie",
-        "_field",
+        "_lower",
         "_names",
         "_path",
         "_source",
+        "_written",
         "most",
         "overflowed",
     )
 
     def __init__(self, source: Source, most: int = 100) -> None:
         self._source = source
-        self._field = {
-            By.HEADER: source.name.lower().encode(),
-            By.COOKIE: b"cookie",
-            By.JWT: _TOKEN_OF,
-        }.get(source.by, b"")
+        field = {By.COOKIE: "Cookie", By.JWT: "Authorization"}.get(source.by, source.name)
+        self._written = f"\n{field}:".encode()
+        self._lower = self._written.lower()
         self._cookie = source.name.encode()
         self._path = _json_path(source.name) if source.by is By.BODY else None
         self._names: set[str] = set()
@@ -111,7 +109,7 @@ class Cohorts:
             if not body or len(body) > _MAX_BODY:
                 return NONE
             return self._named(_scalar(_first(self._path, body)))
-        value = field_of(exchange.raw_head, self._field)
+        value = field_of(exchange.request.raw, self._written, self._lower)
         if value is None:
             return NONE
         known = self._by_value.get(value)
@@ -148,15 +146,17 @@ class Cohorts:
         return name
 
 
-def field_of(head: bytes, name: bytes) -> bytes | None:
-    """The value of a head's first field with this name, in lower case; None: it has none."""
-    wanted = b"\n" + name + b":"
-    at = head.find(wanted)
+def field_of(head: bytes, written: bytes, lower: bytes) -> bytes | None:
+    """The value of a head's first field with this name; None: it has none.
+
+    The name between a line's end and its colon, as it is most likely written, and in lower case.
+    """
+    at = head.find(written)
     if at < 0:
-        at = head.lower().find(wanted)
+        at = head.lower().find(lower)
         if at < 0:
             return None
-    at += len(wanted)
+    at += len(lower)
     end = head.find(b"\n", at)
     return head[at : end if end >= 0 else len(head)].strip(b" \t\r")
 
