@@ -66,7 +66,9 @@ PURE_MODULES = frozenset(
 VOCABULARY = frozenset({"telemetry.check", "telemetry.reasons"})
 
 # Libraries that compute and touch nothing.
-PARSERS = frozenset({"dpkt", "httptools", "jsonpath_rfc9535", "orjson", "re2"})
+PARSERS = frozenset(
+    {"brotli", "dpkt", "httptools", "jsonpath_rfc9535", "orjson", "re2", "zstandard"}
+)
 
 # The standard library minus what reaches outside: the network, other threads, clocks, the
 # process, files, the log.

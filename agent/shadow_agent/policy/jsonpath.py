@@ -25,7 +25,13 @@ from jsonpath_rfc9535.filter_expressions import (
     PrefixExpression,
 )
 from jsonpath_rfc9535.segments import JSONPathRecursiveDescentSegment
-from jsonpath_rfc9535.selectors import FilterSelector, IndexSelector, NameSelector
+from jsonpath_rfc9535.selectors import (
+    FilterSelector,
+    IndexSelector,
+    NameSelector,
+    SliceSelector,
+    WildcardSelector,
+)
 
 # Member names and array indexes from the root; () is the document itself.
 Location: TypeAlias = tuple[str | int, ...]
@@ -53,6 +59,17 @@ class Found(NamedTuple):
     whole: bool
 
 
+class Step(NamedTuple):
+    """One segment of a path that says by itself which locations it leads to."""
+
+    names: frozenset[str | int] | None  # None: any
+    deep: bool  # behind any number of others: ``..``
+
+    def takes(self, key: str | int) -> bool:
+        """Whether this member name or index is one of its."""
+        return self.names is None or key in self.names
+
+
 class _Environment(JSONPathEnvironment):
     max_recursion_depth = MAX_DEPTH
 
@@ -68,7 +85,7 @@ _ENVIRONMENT: Final = _Environment()
 class Path:
     """A parsed path. Immutable; equal when the text is."""
 
-    __slots__ = ("_direct", "_query", "text")
+    __slots__ = ("_direct", "_query", "empty", "steps", "text")
 
     def __init__(self, text: str) -> None:
         """Parse. Raises ValueError with one line: what, where, the fix."""
@@ -89,6 +106,9 @@ class Path:
         self.text = text
         self._query = query
         self._direct = _direct(query)
+        # None where the document decides: a filter, a slice, an index from the end
+        self.steps = _steps(query)
+        self.empty = any(_is_empty(one) for segment in query.segments for one in segment.selectors)
 
     def __repr__(self) -> str:
         """As written."""
@@ -152,6 +172,39 @@ def _direct(query: JSONPathQuery) -> Location | None:
         else:
             return None
     return tuple(keys)
+
+
+def _steps(query: JSONPathQuery) -> tuple[Step, ...] | None:
+    steps = []
+    for segment in query.segments:
+        names: set[str | int] = set()
+        for selector in segment.selectors:
+            if isinstance(selector, WildcardSelector):
+                continue
+            if isinstance(selector, NameSelector):
+                names.add(selector.name)
+            elif isinstance(selector, IndexSelector) and selector.index >= 0:
+                names.add(selector.index)
+            else:
+                return None
+        whole = any(isinstance(one, WildcardSelector) for one in segment.selectors)
+        deep = isinstance(segment, JSONPathRecursiveDescentSegment)
+        steps.append(Step(None if whole else frozenset(names), deep))
+    return tuple(steps)
+
+
+def _is_empty(selector: object) -> bool:
+    """A slice that takes nothing of any array."""
+    if not isinstance(selector, SliceSelector):
+        return False
+    part = selector.slice
+    step = 1 if part.step is None else part.step
+    if step == 0:
+        return True
+    start, stop = part.start, part.stop
+    if start is None or stop is None or (start < 0) != (stop < 0):
+        return False
+    return start >= stop if step > 0 else start <= stop
 
 
 def _walk(document: Any, keys: Location) -> Place | None:

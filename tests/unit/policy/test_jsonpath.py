@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadow_agent.policy.jsonpath import MAX_DEPTH, Path, Place, replace
+from shadow_agent.policy.jsonpath import MAX_DEPTH, Path, Place, Step, replace
 
 DOCUMENT = {
     "user": {"email": "a@b.example", "id": 7},
@@ -130,3 +130,26 @@ def test_it_compares_by_text() -> None:
     assert Path("$.a") == Path("$.a")
     assert len({Path("$.a"), Path("$.a"), Path("$.b")}) == 2
     assert repr(Path("$.a")) == "Path('$.a')"
+
+
+def test_a_path_says_where_it_leads_without_a_document() -> None:
+    """Unless a filter, a slice or an index from the end leaves that to the document."""
+    steps = Path("$.a..['b', 0][*]").steps
+    assert steps == (
+        Step(frozenset({"a"}), deep=False),
+        Step(frozenset({"b", 0}), deep=True),
+        Step(None, deep=False),
+    )
+    assert steps[1].takes(0)
+    assert not steps[1].takes("a")
+    for text in ("$[?@.a]", "$[1:2]", "$[-1]"):
+        assert Path(text).steps is None
+
+
+def test_a_slice_that_takes_nothing_is_known() -> None:
+    """Of any array; where the length decides, it is not said."""
+    assert Path("$.a[2:1]").empty
+    assert Path("$.a[1:5:-1]").empty
+    assert Path("$.a[::0]").empty
+    for text in ("$.a[1:2]", "$.a[-1:2]", "$.a[5:1:-1]", "$.a[:]"):
+        assert not Path(text).empty
