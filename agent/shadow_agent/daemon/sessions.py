@@ -97,7 +97,7 @@ class Sessions:
         elif replay.reply is None or replay.reply.outcome is None:
             exchange.handed = offer
             if not self._by_connection:  # there, nothing overtakes the answer
-                self._expect(offer, exchange.request_started_ts)
+                self._expect(offer, exchange)
 
     def shadow_ended(self, replay: Replay) -> None:
         """A replay that was sent has ended, one way or another."""
@@ -150,13 +150,13 @@ class Sessions:
                 aliases.learn(session, pair, now)
         self._settle(offer)
 
-    def _expect(self, offer: _Offer, now: int) -> None:
+    def _expect(self, offer: _Offer, exchange: Exchange) -> None:
         if self._outgoing is None:
             return
         aliases, teacher = self._outgoing.aliases, self._outgoing.teacher
         for where, value in teacher.expected(offer.handed):
             for session in offer.sessions:
-                aliases.expect(session, where, value, now)
+                aliases.expect(session, where, value, exchange.id, exchange.request_started_ts)
 
     def _settle(self, offer: _Offer) -> None:
         """What the shadow has not handed out is not waited for any longer."""

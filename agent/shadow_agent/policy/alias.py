@@ -39,11 +39,19 @@ class AliasLimits(NamedTuple):
 class Special(Enum):
     """What may stand in place of the shadow's value."""
 
-    PENDING = "pending"  # the shadow has not answered yet
     UNFIT = "unfit"  # it cannot be sent: too long, or with a line end in it
 
 
-Known: TypeAlias = bytes | Special
+class Awaited(NamedTuple):
+    """The shadow has not answered yet. Only who asks after that exchange waits for it.
+
+    An earlier one, or itself, cannot have the value from there: they would wait for each other.
+    """
+
+    exchange: int
+
+
+Known: TypeAlias = bytes | Special | Awaited
 
 
 class Pair(NamedTuple):
@@ -107,14 +115,14 @@ class SessionAliases:
         """Remember, as the youngest."""
         self.remove(where, value)
         self._by_place[where, value] = known
-        self.pending += known is Special.PENDING
+        self.pending += isinstance(known, Awaited)
         self.size += _cost(value, known)
 
     def remove(self, where: Where, value: bytes) -> None:
         """Forget it if it is there."""
         known = self._by_place.pop((where, value), None)
         if known is not None:
-            self.pending -= known is Special.PENDING
+            self.pending -= isinstance(known, Awaited)
             self.size -= _cost(value, known)
 
     def remove_oldest(self) -> None:
@@ -175,17 +183,18 @@ class Aliases:
             self.counts.unfit += 1
         self._put(session, where, ours, theirs if fit else Special.UNFIT, now)
 
-    def expect(self, session: str, where: Where, ours: bytes, now: int) -> None:
-        """Production handed it out, and the shadow's answer is still to come."""
+    def expect(self, session: str, where: Where, ours: bytes, exchange: int, now: int) -> None:
+        """Production handed it out in that exchange, and the shadow's answer is still to come."""
         if ours and len(ours) <= MAX_VALUE and (where is not None or len(ours) >= MIN_ANYWHERE):
             found = self.sessions.get(session)
-            if found is None or found.at(where, ours) is None:
-                self._put(session, where, ours, Special.PENDING, now)
+            known = None if found is None else found.at(where, ours)
+            if known is None or (isinstance(known, Awaited) and exchange < known.exchange):
+                self._put(session, where, ours, Awaited(exchange), now)
 
     def settle(self, session: str, where: Where, ours: bytes) -> None:
         """The shadow has handed out nothing in its place: it is sent as it is."""
         found = self.sessions.get(session)
-        if found is not None and found.at(where, ours) is Special.PENDING:
+        if found is not None and isinstance(found.at(where, ours), Awaited):
             self._size -= found.size
             found.remove(where, ours)
             self._size += found.size

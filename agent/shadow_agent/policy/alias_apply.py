@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from shadow_agent.policy import edit_json
-from shadow_agent.policy.alias import Known, SessionAliases, Special
+from shadow_agent.policy.alias import Awaited, Known, SessionAliases
 from shadow_agent.policy.draft import FRAMING, Draft, Unfit
 from shadow_agent.policy.edit_body import BodyKind, Uneditable, decoded, encoded
 from shadow_agent.policy.edit_json import Kind, NotPlain, Value
@@ -57,15 +57,20 @@ class Substitution:
 
                 self._paths.append((place.name.encode(), Path(place.name)))
 
-    def run(self, draft: Draft, known: SessionAliases, kind: BodyKind, most: int) -> int:
-        """Put in whatever the session has; returns how often. Raises Pending, Unfit, Uneditable."""
-        return _Run(self._shapes, self._paths, draft, known).all(kind, most)
+    def run(
+        self, draft: Draft, known: SessionAliases, kind: BodyKind, most: int, exchange: int
+    ) -> int:
+        """Put in whatever the session has for this exchange's request; returns how often.
+
+        Raises Pending, Unfit, Uneditable.
+        """
+        return _Run(self._shapes, self._paths, draft, known, exchange).all(kind, most)
 
 
 class _Run:
     """One request."""
 
-    __slots__ = ("_draft", "_known", "_paths", "_shapes", "count")
+    __slots__ = ("_draft", "_exchange", "_known", "_paths", "_shapes", "count")
 
     def __init__(
         self,
@@ -73,11 +78,13 @@ class _Run:
         paths: list[tuple[bytes, Path]],
         draft: Draft,
         known: SessionAliases,
+        exchange: int,
     ) -> None:
         self._shapes = shapes
         self._paths = paths
         self._draft = draft
         self._known = known
+        self._exchange = exchange
         self.count = 0
 
     def all(self, kind: BodyKind, most: int) -> int:
@@ -98,8 +105,10 @@ class _Run:
         """The shadow's value, if there is one."""
         if known is None:
             return None
-        if known is Special.PENDING:
-            raise Pending
+        if isinstance(known, Awaited):
+            if known.exchange < self._exchange:
+                raise Pending
+            return None
         if not isinstance(known, bytes):
             raise Unfit("alias")
         self.count += 1

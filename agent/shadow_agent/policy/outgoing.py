@@ -130,7 +130,8 @@ class Outgoing:
         apply(self._everywhere, draft, kind, self._limits.max_body)
         sent = 0
         if known is not None:
-            sent = self._substitution.run(draft, known, kind, self._limits.max_body)
+            most = self._limits.max_body
+            sent = self._substitution.run(draft, known, kind, most, exchange.id)
         self.identity.mark(draft, exchange)
         head = draft.head(self._limits.max_head)
         if draft.body_changed:

@@ -7,7 +7,7 @@ import pytest
 from shadow_agent.daemon.sessions import Session, Sessions
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.http.head import RequestHead, ResponseHead, parse_request, parse_response
-from shadow_agent.policy.alias import AliasLimits, Special
+from shadow_agent.policy.alias import AliasLimits, Awaited
 from shadow_agent.policy.alias_learn import AliasRule
 from shadow_agent.policy.outgoing import Outgoing, Settings
 from shadow_agent.policy.rule import Part, Place
@@ -107,8 +107,8 @@ def test_a_session_by_cookie_waits_for_the_shadow(key: Session) -> None:
     stage.production(exchange, "Set-Cookie: sid=ours")
     names = ["c", "cookie=ours"] if key is COOKIE else ["c"]
     for name in names:
-        expected = Special.PENDING if key is COOKIE else None
-        assert stage.known(name, b"ours") is expected
+        expected = Awaited(exchange.id) if key is COOKIE else None
+        assert stage.known(name, b"ours") == expected
     stage.shadow(exchange, "Set-Cookie: sid=theirs")
     for name in names:
         assert stage.known(name, b"ours") == b"theirs"
@@ -122,7 +122,7 @@ def test_nobody_waits_for_ever(how: str) -> None:
     exchange = stage.ask()
     replay = exchange.replay
     stage.production(exchange, "Set-Cookie: sid=ours")
-    assert stage.known("c", b"ours") is Special.PENDING
+    assert stage.known("c", b"ours") == Awaited(exchange.id)
     if how == "answers without":
         stage.shadow(exchange)
     elif how == "fails":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadow_agent.policy.alias import MAX_VALUE, Aliases, AliasLimits, Pair, Special, Where
+from shadow_agent.policy.alias import MAX_VALUE, Aliases, AliasLimits, Awaited, Pair, Special, Where
 from shadow_agent.policy.rule import Part
 
 SID: Where = (Part.COOKIE, b"sid")
@@ -59,19 +59,19 @@ def test_values_that_cannot_be_sent() -> None:
 def test_what_is_expected() -> None:
     """Pending until it is learned, or will not be; what is known already is not unknown again."""
     aliases = Aliases(AliasLimits())
-    aliases.expect("s", SID, b"a", 0)
+    aliases.expect("s", SID, b"a", 1, 0)
     found = aliases.of("s", 0)
     assert found is not None
-    assert (found.pending, known(aliases, "s", b"a")) == (1, Special.PENDING)
+    assert (found.pending, known(aliases, "s", b"a")) == (1, Awaited(1))
     aliases.learn("s", Pair(SID, b"a", b"b"), 0)
     assert (found.pending, known(aliases, "s", b"a")) == (0, b"b")
-    aliases.expect("s", SID, b"a", 0)
+    aliases.expect("s", SID, b"a", 1, 0)
     aliases.settle("s", SID, b"a")
     assert known(aliases, "s", b"a") == b"b"
-    aliases.expect("s", SID, b"c", 0)
+    aliases.expect("s", SID, b"c", 1, 0)
     aliases.settle("s", SID, b"c")
     assert (found.pending, known(aliases, "s", b"c")) == (0, None)
-    aliases.expect("s", None, b"abc", 0)
+    aliases.expect("s", None, b"abc", 1, 0)
     assert found.pending == 0
 
 

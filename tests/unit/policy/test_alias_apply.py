@@ -36,7 +36,7 @@ def substituted(
     head = parse_request(raw)
     assert isinstance(head, RequestHead)
     draft = Draft(raw, head.target, body)
-    return draft, by.run(draft, known, kind_of(head), 1 << 16)
+    return draft, by.run(draft, known, kind_of(head), 1 << 16, 2)
 
 
 def test_anywhere() -> None:
@@ -132,7 +132,7 @@ def test_what_cannot_be_done() -> None:
     with pytest.raises(Unfit):
         substituted(raw, session((None, b"aaaa", b"b\r\nX: 1")))
     aliases = Aliases(AliasLimits())
-    aliases.expect("s", None, b"aaaa", 0)
+    aliases.expect("s", None, b"aaaa", 1, 0)
     pending = aliases.of("s", 0)
     assert pending is not None
     with pytest.raises(Pending):
@@ -162,7 +162,7 @@ def test_one_request_comes_out(ours: bytes, theirs: bytes) -> None:
     for field in draft.fields:
         field.set(field.value.replace(b"ID", ours))
     try:
-        ANYWHERE.run(draft, known, kind_of(_parsed(draft)), 1 << 16)
+        ANYWHERE.run(draft, known, kind_of(_parsed(draft)), 1 << 16, 2)
     except Unfit:
         return
     after = _parsed(draft)

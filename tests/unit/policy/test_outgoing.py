@@ -147,13 +147,31 @@ def test_aliases() -> None:
 def test_an_alias_that_is_to_come_is_waited_for() -> None:
     """In head or body; what carries no such value does not wait."""
     out = outgoing()
-    out.aliases.expect("s", None, b"token", 0)
+    out.aliases.expect("s", None, b"token", 0, 0)
     assert out.ready(exchange(GET), (), whole=True) is Ready.YES
     assert out.ready(exchange(GET.replace(b"/a", b"/token")), (), whole=True) is Ready.ALIAS
     assert out.ready(exchange(POST % 9), [b'["token"]'], whole=True) is Ready.ALIAS
     assert out.ready(exchange(POST % 4), [b'["t"]'], whole=True) is Ready.YES
     assert out.ready(exchange(POST % 9), [b'["token"]'[:-1]], whole=True) is Ready.YES
     assert out.dress(exchange(GET.replace(b"/a", b"/token")), ()) is Refused.UNEDITABLE
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_nobody_waits_for_what_came_after(later: int) -> None:
+    """A 304 repeats the ETag that its request carried: the request does not wait for itself."""
+    out = outgoing()
+    asked = exchange(GET[:-2] + b'If-None-Match: "token"\r\n\r\n')
+    out.aliases.expect("s", None, b'"token"', asked.id + later, 0)
+    assert out.ready(asked, (), whole=True) is Ready.YES
+    assert b'If-None-Match: "token"' in made_of(out.dress(asked, ()))
+    out.aliases.expect("s", None, b'"token"', asked.id - 1, 0)
+    assert out.ready(asked, (), whole=True) is Ready.ALIAS
+
+
+def made_of(found: bytes | Refused) -> bytes:
+    """What goes out."""
+    assert isinstance(found, bytes)
+    return found
 
 
 def test_an_alias_that_cannot_be_sent() -> None:

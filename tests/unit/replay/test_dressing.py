@@ -150,7 +150,7 @@ def test_an_alias_that_is_to_come(play: Play) -> None:
 
     async def scenario(bed: Bed) -> None:
         out = told(bed)
-        out.aliases.expect("s", None, b"token", time.monotonic_ns())
+        out.aliases.expect("s", None, b"token", 0, time.monotonic_ns())
         waits = bed.submit(request(fields="X: token\r\n"))
         assert (await bed.ask(GET, flow=2)).reply is not None
         assert waits.phase is Phase.QUEUED
@@ -158,7 +158,7 @@ def test_an_alias_that_is_to_come(play: Play) -> None:
         bed.pool.dressing.release()
         assert await bed.ended(waits) is Outcome.ANSWERED
         assert seen == [GET, request(fields="X: other\r\n")]
-        out.aliases.expect("s", None, b"never", time.monotonic_ns())
+        out.aliases.expect("s", None, b"never", 0, time.monotonic_ns())
         old = bed.submit(request(fields="X: never\r\n"), flow=3, age_s=9)
         bed.later(0)
         assert old.phase is Phase.DROPPED
