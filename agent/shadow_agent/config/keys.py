@@ -20,7 +20,6 @@ from shadow_agent.config.key import Key, Rows, Section
 from shadow_agent.config.model import Limits
 from shadow_agent.config.privacy import PRIVACY
 from shadow_agent.config.rules import RULES
-from shadow_agent.config.segments import SEGMENTS
 from shadow_agent.config.values import endpoint, unsaid
 from shadow_agent.errors import UsageError
 
@@ -97,7 +96,6 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "governor": GOVERNOR,
     "limits": Section("limits", Limits, LIMITS),
     "privacy": PRIVACY,
-    "segments": SEGMENTS,
 }
 ROWS: Final[Mapping[str, Rows]] = {"alias": ALIAS, "namespace": NAMESPACE, "rule": RULES}
 

@@ -16,7 +16,6 @@ from shadow_agent.config.gate import Gate
 from shadow_agent.config.governor import GovernorConfig
 from shadow_agent.config.identity import IdentityOptions, Namespace
 from shadow_agent.config.privacy import Privacy
-from shadow_agent.config.segments import Segments
 from shadow_agent.config.values import SessionKey, ShadowUrl
 from shadow_agent.policy.alias_learn import AliasRule
 from shadow_agent.policy.breaker import BreakerTerms
@@ -137,7 +136,6 @@ class Config:
     write: Path | None = None
     write_limit: int = 1 << 30
     governor: GovernorConfig = field(default_factory=GovernorConfig)
-    segments: Segments = field(default_factory=Segments)
     debug: bool = False
 
     @property
