@@ -37,15 +37,27 @@ _ID_NAME: Final = re.compile(
     r"[_-]?(?:id|token|middleware_?token)?$"
 ).search
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{12,128}={0,2}").fullmatch
+# Within a longer text. Each begins and ends where a word does.
+_INLINE: Final = re.compile(
+    r"(?<![\w-])(?:"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
+    r"|[A-Z][a-z]{2}, [0-9]{2}[ -][A-Z][a-z]{2}[ -][0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+    r"|[0-9a-f]{16,128}"
+    r")(?![\w-])"
+)
 _DIGIT: Final = re.compile("[0-9]").search
 
 
 def shape(name: str, production: Any, shadow: Any) -> str:
     """What both are, if that explains that they differ; "" if not. ``name``: of the member."""
     if isinstance(production, str) and isinstance(shadow, str):
-        if len(production) > _MOST or len(shadow) > _MOST:
-            return ""
-        return _of_texts(name, production, shadow)
+        if len(production) <= _MOST and len(shadow) <= _MOST:
+            found = _of_texts(name, production, shadow)
+            if found:
+                return found
+        return _within(production, shadow)
     if isinstance(production, bool) or isinstance(shadow, bool):
         return ""
     if isinstance(production, int | float) and isinstance(shadow, int | float):
@@ -86,6 +98,20 @@ def _of_texts(name: str, production: str, shadow: str) -> str:
     if production.isdigit() and shadow.isdigit() and len(production) < 20 and len(shadow) < 20:
         return _of_numbers(name, int(production), int(shadow))
     return ""
+
+
+def _within(production: str, shadow: str) -> str:
+    """Texts that are the same but for what is volatile in them."""
+    ours, theirs = _INLINE.findall(production), _INLINE.findall(shadow)
+    if not ours or len(ours) != len(theirs) or ours == [production]:
+        return ""
+    found = ""
+    for one, other in zip(ours, theirs, strict=True):
+        if one != other:
+            found = _of_texts("", one, other)
+            if not found:
+                return ""
+    return found if _INLINE.sub("\0", production) == _INLINE.sub("\0", shadow) else ""
 
 
 def _same_service(production: str, shadow: str) -> bool:
