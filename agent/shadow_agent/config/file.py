@@ -30,7 +30,7 @@ class Settings(NamedTuple):
 
     values: Mapping[str, Any]
     sections: Mapping[str, Mapping[str, Any]]
-    # of those that a file gives: by field, or SECTION.FIELD
+    # of those that a file gives: by field, or SECTION.FIELD, or FIELD.NUMBER of a row, from 0
     where: Mapping[str, Position]
 
     def over(self, other: Settings) -> Settings:
@@ -146,6 +146,8 @@ def _settings(table: Mapping[str, object], where: Position, keys: Mapping[str, K
         elif written in ROWS:
             rows = ROWS[written]
             values[rows.field] = _rows(rows, value, here, f"[[{written}]]")
+            for number in range(len(values[rows.field])):
+                places[f"{rows.field}.{number}"] = here / number
         else:
             values.update(_values({written: value}, where, keys))
             places[find(keys, written, where).field] = here

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from shadow_agent.config import isolation, parse
 from shadow_agent.config.budget import BREAKER, BUDGET
+from shadow_agent.config.compare import COMPARE, TOLERATE
 from shadow_agent.config.egress import egress
 from shadow_agent.config.gate import GATE
 from shadow_agent.config.governor import GOVERNOR
@@ -91,13 +92,19 @@ LIMITS: Final[Mapping[str, Key]] = {
 SECTIONS: Final[Mapping[str, Section]] = {
     "breaker": BREAKER,
     "budget": BUDGET,
+    "compare": COMPARE,
     "gate": GATE,
     "identity": IDENTITY,
     "governor": GOVERNOR,
     "limits": Section("limits", Limits, LIMITS),
     "privacy": PRIVACY,
 }
-ROWS: Final[Mapping[str, Rows]] = {"alias": ALIAS, "namespace": NAMESPACE, "rule": RULES}
+ROWS: Final[Mapping[str, Rows]] = {
+    "alias": ALIAS,
+    "namespace": NAMESPACE,
+    "rule": RULES,
+    "tolerate": TOLERATE,
+}
 
 
 def find(keys: Mapping[str, Key], written: str, where: object) -> Key:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from shadow_agent.config.budget import Budget
+from shadow_agent.config.compare import Compare, Tolerate
 from shadow_agent.config.egress import Egress
 from shadow_agent.config.gate import Gate
 from shadow_agent.config.governor import GovernorConfig
@@ -130,6 +131,8 @@ class Config:
     # In addition to what Set-Cookie and Location teach.
     aliases: tuple[AliasRule, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
+    compare: Compare = field(default_factory=Compare)
+    tolerated: tuple[Tolerate, ...] = ()
     privacy: Privacy = field(default_factory=Privacy)
     # A new pcapng file for what was copied, after redaction, and the bytes it may take. Over them
     # nothing more goes in: written.lost.full.

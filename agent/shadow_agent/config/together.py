@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
+from shadow_agent.config.compare import options_of
 from shadow_agent.config.keys import KEYS
 from shadow_agent.config.model import Config
 from shadow_agent.config.position import Position
@@ -78,6 +79,22 @@ def check(config: Config, where: Mapping[str, Position]) -> None:
             "pause-s is above longest-pause-s",
             "raise the latter",
         )
+    _check_headers(config, where)
+
+
+def _check_headers(config: Config, where: Mapping[str, Position]) -> None:
+    """What is tolerated of a header that nobody compares."""
+    tolerated = [(number, one.header) for number, one in enumerate(config.tolerated) if one.header]
+    if not tolerated:
+        return
+    known = options_of(config.compare, ()).headers
+    for number, header in tolerated:
+        if header.lower() not in known:
+            _Places(where).refuse(
+                f"tolerated.{number}",
+                f"{header} can never match: it is not among the headers that are compared",
+                "name all of them in headers of [compare], or take it out",
+            )
 
 
 def _check_isolation(config: Config, where: Mapping[str, Position]) -> None:
