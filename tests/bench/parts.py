@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.bench.agent import CONNECTIONS, PORT, SMALL, Agent, run_time_stats
+from tests.bench.compare import compare
 from tests.bench.figure import AT_LEAST_ALL, Figure, at_most, median
 from tests.bench.files import bodies, disorder, small
 from tests.bench.many import open_flows
@@ -217,4 +218,5 @@ PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "bodies": bodies,
     "disorder": disorder,
     "policy": policy,
+    "compare": compare,
 }

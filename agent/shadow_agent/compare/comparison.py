@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final, NamedTuple
 
+from shadow_agent.compare.body import Answer
+from shadow_agent.compare.difference import Result
+from shadow_agent.compare.options import Options
+from shadow_agent.compare.pair import EQUAL, AnswerComparer
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.replay.reply import Reply
 from shadow_agent.telemetry.reasons import Outcome
@@ -22,6 +27,49 @@ class Comparison(NamedTuple):
     shadow_first_us: float | None
     production_last_us: float | None
     shadow_last_us: float | None
+    result: Result | None = None  # None: not looked into, or the shadow did not answer
+
+
+class Comparer:
+    """Compares pairs by what they say, too."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self, options: Options) -> None:
+        self._answers = AnswerComparer(options)
+
+    def on(self, day: date) -> None:
+        """It is that day: what expired before no longer suppresses."""
+        self._answers.on(day)
+
+    def compare(
+        self, exchange: Exchange, reply: Reply, times: tuple[int | None, int | None, int | None]
+    ) -> Comparison:
+        """As the function, with what differs."""
+        seen = compare(exchange, reply, times)
+        ours, theirs = exchange.response, reply.head
+        if ours is None or theirs is None or reply.outcome is not _ANSWERED:
+            return seen
+        if seen.bodies_equal and ours.raw == theirs.raw:
+            return seen._replace(result=EQUAL)  # before their fields are split
+        return seen._replace(
+            result=self._answers.compare(
+                Answer(
+                    ours.status,
+                    ours.headers,
+                    exchange.response_body,
+                    exchange.response_body_len,
+                    None if exchange.response_body is not None else exchange.response_body_sha256,
+                ),
+                Answer(
+                    theirs.status,
+                    theirs.headers,
+                    reply.body,
+                    reply.body_len,
+                    None if reply.body is not None else reply.body_sha256,
+                ),
+            )
+        )
 
 
 def compare(

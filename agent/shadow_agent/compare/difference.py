@@ -64,6 +64,17 @@ class Result(NamedTuple):
     notes: tuple[str, ...]  # why something was not looked into
 
     @property
+    def names(self) -> list[str]:
+        """Of what counts; ``other`` for what has no name."""
+        found = [one.name for one in self.differences if not one.suppressed]
+        return [*found, "other"] if self.more else found
+
+    @property
+    def suppressed(self) -> list[str]:
+        """Names of what does not count, each with the reason."""
+        return [f"{one.name}: {one.suppressed}" for one in self.differences if one.suppressed]
+
+    @property
     def equal(self) -> bool:
         """Nothing differs that counts."""
         return not self.more and all(one.suppressed for one in self.differences)

@@ -43,7 +43,6 @@ _ANSWERED: Final = Outcome.ANSWERED
 _COMPLETE: Final = RequestOutcome.COMPLETE
 _NO_TIMES: Final[_Times] = (None, None, None)
 
-
 __all__ = ["Mirror", "Session", "Sessions"]
 
 
@@ -67,6 +66,7 @@ class Mirror:
         self._finished: list[tuple[Replay, Timeline]] = []
         self._answered: set[Replay] = set()  # by the shadow, and production is still at it
         self._compared = 0
+        self.compare = compare  # or that of a `Comparer`
         self._uncomparable: dict[Uncomparable, int] = {}
         self.on_compared: Callable[[Exchange, Reply, Comparison], None] | None = None
         self.on_ended: Callable[[Exchange], None] | None = None
@@ -203,8 +203,7 @@ class Mirror:
         elif isinstance(event, RequestEnded):
             replay = event.exchange.replay
             if replay is not None:
-                whole = event.outcome is _COMPLETE
-                self._pool.end_request(replay, whole=whole)
+                self._pool.end_request(replay, whole=event.outcome is _COMPLETE)
         elif isinstance(event, ExchangeEnded):
             if self.on_ended is not None:
                 self.on_ended(event.exchange)
@@ -274,8 +273,9 @@ class Mirror:
             self._lose(Uncomparable.PRODUCTION_UNANSWERED)
         else:
             self._compared += 1
-            seen = compare(exchange, reply, replay.times)
+            seen = self.compare(exchange, reply, replay.times)
             tally = self._tally
+            tally.differ(seen.result)
             diverged = self._sessions.diverged(exchange)
             tally.diverged += diverged
             tally.add(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from shadow_agent.compare.comparison import Comparer
+from shadow_agent.compare.options import Options
 from shadow_agent.config import Config
 from shadow_agent.config.budget import Budget as BudgetConfig
+from shadow_agent.config.compare import options_of
 from shadow_agent.config.identity import outgoing_settings
 from shadow_agent.daemon.budget import BudgetPage
 from shadow_agent.daemon.limits import flow_limits, http_limits, kept_answer, pool_limits
@@ -62,6 +66,7 @@ class WorkerSettings:
     pool_limits: PoolLimits
     drain_s: float
     debug: bool
+    compare: Options
     sandbox: Sandbox = NO_SANDBOX
     evidence: EvidenceSettings | None = None
     write: WriteSettings | None = None
@@ -86,6 +91,16 @@ def make_policy(
 def rules_of(told: WorkerSettings | Config) -> RuleSet | None:
     """Compiled; None costs nothing for each request."""
     return RuleSet(told.rules, told.methods) if told.rules else None
+
+
+def comparer_of(told: WorkerSettings | Config) -> Comparer:
+    """By what is tolerated today."""
+    if isinstance(told, Config):
+        comparer = Comparer(options_of(told.compare, told.tolerated))
+    else:
+        comparer = Comparer(told.compare)
+    comparer.on(datetime.now(UTC).date())
+    return comparer
 
 
 def byte_budget(config: Config) -> ByteBudget | None:
@@ -174,6 +189,7 @@ def worker_settings(
         pool_limits=pool_limits(limits, kept),
         drain_s=limits.drain_s,
         debug=config.debug,
+        compare=options_of(config.compare, config.tolerated),
         sandbox=sandbox,
         evidence=evidence,
         write=write,

@@ -11,6 +11,7 @@ import os
 import socket
 import time
 import traceback
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from shadow_agent.daemon.claims import ClaimPage
@@ -21,6 +22,7 @@ from shadow_agent.daemon.process import end_if_out_of_memory
 from shadow_agent.daemon.settings import (
     WorkerSettings,
     admission,
+    comparer_of,
     longest_s,
     make_policy,
     rules_of,
@@ -95,6 +97,8 @@ class Worker:
             ExchangeCounts(),
         )
         self._mirror = Mirror(assembler, policy, self._pool, self._tally, sessions)
+        self._comparer = comparer_of(settings)
+        self._mirror.compare = self._comparer.compare
         self._pool.link(settings.link_up)
         self._uplink = Uplink(
             self.begin_drain, self._mirror.allow_writes, self._change, self._pool.link
@@ -242,6 +246,7 @@ class Worker:
         self._pool.tick(self._loop.time())
         if self._ticks % round(1 / _TICK_S) == 0:
             self._mirror.expire(time.monotonic_ns())
+            self._comparer.on(datetime.now(UTC).date())
             self._admission.watch(self._mirror.behind, self._loop.time())
             rtt = self._pool.round_trip_us()
             if rtt is not None:

@@ -12,7 +12,7 @@ from shadow_agent.config import Config
 from shadow_agent.config.identity import outgoing_settings
 from shadow_agent.daemon.limits import flow_limits, http_limits, kept_answer, pool_limits
 from shadow_agent.daemon.mirror import Mirror, Session, Sessions
-from shadow_agent.daemon.settings import make_policy
+from shadow_agent.daemon.settings import comparer_of, make_policy
 from shadow_agent.flow.counts import SegmentCounts
 from shadow_agent.flow.segment import Direction, Segment
 from shadow_agent.http.assembler import Assembler
@@ -92,6 +92,7 @@ class Player:
         take = None if config.most_requests is None else self._take
         self._policy = make_policy(config, loop_address, take)
         self.mirror = Mirror(assembler, self._policy, self.pool, self.tally, sessions)
+        self.mirror.compare = comparer_of(config).compare
         self.stopped: str | None = None  # why it ends before the file does
         self._ahead = Lookahead(iter(()))
         self._clock = CaptureClock()
@@ -99,10 +100,9 @@ class Player:
         self._ticks = 0
         self._announced = 0  # when the last long pause ends
         self._step_handle: asyncio.Handle | None = None
-        self._settling = False
         self._held_since: float | None = None
         self._unseen_bytes = 0  # of requests, since the backlog was added up
-        self._read_all = False
+        self._read_all = self._settling = False
         self._end_by: float | None = None
         self._complaints: set[str] = set()
 

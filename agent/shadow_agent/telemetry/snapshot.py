@@ -45,6 +45,9 @@ MAX_BYTES: Final = 16 * 2**20  # 501 endpoints with both histograms full are 12 
 MAX_STATUS_PAIRS: Final = 2000  # a tally keeps 1,000 that differ; equal ones are 900 at most
 MAX_RULES: Final = 1000
 PASSED: Final = "passed"  # what a rule let through, beside the values of Refused
+MAX_DIFFERENCES: Final = 500  # names that a tally keeps; a body can make as many as it likes
+OTHER_DIFFERENCES: Final = "other"
+_LONGEST_DIFFERENCE: Final = 1024  # a path of 160 characters and a selector of 512
 OTHER_STATUSES: Final = "other"  # differing pairs of statuses beyond what a tally keeps
 
 _STATUS_PAIR: Final = re.compile(
@@ -81,6 +84,8 @@ class Snapshot:
     breakers: Breakers = field(default_factory=Breakers)
     diverged: int = 0  # pairs that may not: the shadow lacks an earlier write of their session
     aliases: dict[str, int] = field(default_factory=dict)  # by AliasEvent
+    differences: dict[str, int] = field(default_factory=dict)  # pairs by name of a difference
+    suppressed: dict[str, int] = field(default_factory=dict)  # by name and what suppressed it
     with_endpoints: bool = True  # False: travels without its endpoints
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,6 +106,8 @@ class Snapshot:
             "breakers": self.breakers.as_dict(),
             "diverged": self.diverged,
             "aliases": self.aliases,
+            "differences": self.differences,
+            "suppressed": self.suppressed,
         }
 
     @classmethod
@@ -136,6 +143,8 @@ class Snapshot:
             breakers=Breakers.from_dict(given["breakers"]),
             diverged=count(given["diverged"], "diverged"),
             aliases=counts(given["aliases"], AliasEvent, "aliases"),
+            differences=_differences(given["differences"], "differences"),
+            suppressed=_differences(given["suppressed"], "suppressed"),
         )
 
 
@@ -171,6 +180,8 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
             getattr(whole, name).merge(getattr(part, name))
         for name in ("latency_unknown", "status_pairs", "body", "outcomes", "aliases"):
             _add(getattr(whole, name), getattr(part, name))
+        for name in ("differences", "suppressed"):
+            _add(getattr(whole, name), getattr(part, name), MAX_DIFFERENCES)
         for name, outcomes in part.rules.items():
             _add(whole.rules.setdefault(name, {}), outcomes)
         whole.endpoints.merge(part.endpoints)
@@ -184,9 +195,23 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
     return whole
 
 
-def _add(total: dict[str, int], more: dict[str, int]) -> None:
+def _add(total: dict[str, int], more: dict[str, int], most: int | None = None) -> None:
     for name, n in more.items():
-        total[name] = total.get(name, 0) + n
+        full = most is not None and len(total) >= most and name not in total
+        key = OTHER_DIFFERENCES if full else name
+        total[key] = total.get(key, 0) + n
+
+
+def _differences(data: object, where: str) -> dict[str, int]:
+    if type(data) is not dict:
+        raise ValueError(f"{where}: expected an object, not {type(data).__name__}")
+    if len(data) > MAX_DIFFERENCES + 1:
+        raise ValueError(f"{where}: {len(data)} entries, at most {MAX_DIFFERENCES + 1} are allowed")
+    for name in data:
+        text(name, where, longest=_LONGEST_DIFFERENCE)
+        if not name.isprintable():
+            raise ValueError(f"{where}: a name that cannot be printed")
+    return {name: count(n, where) for name, n in data.items()}
 
 
 def _rules(data: object) -> dict[str, dict[str, int]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shadow_agent.telemetry.ledger import Ledger, coverage, imbalances, left_over, reach
 from shadow_agent.telemetry.render import render_summary
-from shadow_agent.telemetry.snapshot import PASSED
+from shadow_agent.telemetry.snapshot import OTHER_DIFFERENCES, PASSED
 
 if TYPE_CHECKING:
     from shadow_agent.telemetry.endpoints import Endpoint
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["percentiles", "render_summary", "statuses", "summary_json"]
 
+_MOST_DIFFERENCES: Final = 50
 _PERCENTS: Final = (50.0, 95.0, 99.0)
 
 
@@ -82,6 +83,8 @@ def summary_json(
         "bodies": {
             name: snapshot.body.get(name, 0) for name in ("matched", "mismatched", "unknown")
         },
+        "differences": differences(snapshot.differences),
+        "suppressed": differences(snapshot.suppressed),
         "outcomes": dict(snapshot.outcomes),
         "endpoints": [_endpoint(row) for row in sorted(snapshot.endpoints, key=_worst)],
         "breaker": snapshot.breakers.summary(),
@@ -104,6 +107,15 @@ def percentiles(histogram: LogHistogram) -> dict[str, float | None]:
         f"p{percent:.0f}": None if value is None else round(value, 1)
         for percent, value in zip(_PERCENTS, values, strict=True)
     }
+
+
+def differences(counted: Mapping[str, int]) -> dict[str, int]:
+    """The commonest names of what differs, and ``other`` for the sum of the rest."""
+    named = [(name, n) for name, n in counted.items() if name != OTHER_DIFFERENCES]
+    named.sort(key=lambda item: (-item[1], item[0]))
+    rest = sum(n for _, n in named[_MOST_DIFFERENCES:]) + counted.get(OTHER_DIFFERENCES, 0)
+    found = dict(named[:_MOST_DIFFERENCES])
+    return found | {OTHER_DIFFERENCES: rest} if rest else found
 
 
 def statuses(pairs: Mapping[str, int]) -> dict[str, Any]:

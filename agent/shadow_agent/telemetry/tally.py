@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shadow_agent.compare.difference import Result
 from shadow_agent.telemetry.endpoints import EndpointTable
 from shadow_agent.telemetry.histogram import LogHistogram
 from shadow_agent.telemetry.reasons import AliasEvent, BodyResult, LatencyUnknown, Outcome
-from shadow_agent.telemetry.snapshot import OTHER_STATUSES, Snapshot
+from shadow_agent.telemetry.snapshot import (
+    MAX_DIFFERENCES,
+    OTHER_DIFFERENCES,
+    OTHER_STATUSES,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from shadow_agent.telemetry.ledger import Ledger
@@ -31,6 +37,7 @@ class Tally:
         "_statuses",
         "_unknown",
         "aliases",
+        "differences",
         "dispatch_lag",
         "diverged",
         "endpoints",
@@ -39,6 +46,7 @@ class Tally:
         "production_last",
         "shadow_first",
         "shadow_last",
+        "suppressed",
     )
 
     def __init__(self) -> None:
@@ -58,6 +66,8 @@ class Tally:
         self._eligible = 0
         self.diverged = 0  # pairs after a write that the shadow lacks
         self.aliases: dict[AliasEvent, int] = {}  # counted elsewhere, told here
+        self.differences: dict[str, int] = {}  # pairs by name of what differs in them
+        self.suppressed: dict[str, int] = {}  # the same for what does not count, and why
 
     def add(
         self,
@@ -113,6 +123,19 @@ class Tally:
             self._different += 1
         return differs
 
+    def differ(self, result: Result | None) -> None:
+        """Count one pair under each name of what differs in it; None: it was not looked into."""
+        if result is None or not result.differences:
+            return
+        for counted, found in (
+            (self.differences, result.names),
+            (self.suppressed, result.suppressed),
+        ):
+            for name in set(found):
+                known = name in counted or len(counted) < MAX_DIFFERENCES
+                key = name if known else OTHER_DIFFERENCES
+                counted[key] = counted.get(key, 0) + 1
+
     def latency_unknown(self, reason: LatencyUnknown) -> None:
         """Count one latency of one side that the timestamps do not give."""
         self._unknown[reason] = self._unknown.get(reason, 0) + 1
@@ -154,6 +177,8 @@ class Tally:
             eligible=self._eligible,
             diverged=self.diverged,
             aliases={str(event): n for event, n in self.aliases.items() if n},
+            differences=dict(self.differences),
+            suppressed=dict(self.suppressed),
             with_endpoints=with_endpoints,
         )
 
