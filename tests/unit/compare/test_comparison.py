@@ -6,7 +6,8 @@ import hashlib
 
 import pytest
 
-from shadow_agent.compare.comparison import compare
+from shadow_agent.compare.comparison import Comparer, compare
+from shadow_agent.compare.options import Options
 from shadow_agent.http.exchange import Exchange
 from shadow_agent.http.head import RequestHead, ResponseHead, parse_request, parse_response
 from shadow_agent.replay.reply import Reply, ReplyReader
@@ -105,3 +106,26 @@ def test_both_sides_must_be_settled() -> None:
         compare(unanswered, replied(b""), TIMES)
     with pytest.raises(ValueError, match="settled"):
         compare(produced(b""), Reply(head_only=False), TIMES)
+
+
+def test_a_comparer_says_what_differs() -> None:
+    """By name; nothing for what is the same, and nothing where the shadow did not answer."""
+    comparer = Comparer(Options())
+    same = comparer.compare(produced(b"[1]"), replied(b"[1]"), TIMES)
+    assert same.result is not None
+    assert same.result.equal
+    other = comparer.compare(produced(b"[1]"), replied(b"[2]", 404), TIMES)
+    assert other.result is not None
+    assert other.result.names == ["status", "body $[*] value"]
+    assert other._replace(result=None) == compare(produced(b"[1]"), replied(b"[2]", 404), TIMES)
+    cut = replied(b"[2]")
+    cut.outcome = Outcome.CLOSED
+    assert comparer.compare(produced(b"[1]"), cut, TIMES).result is None
+
+
+def test_bodies_that_were_not_kept_are_known_by_their_hash() -> None:
+    """With a note."""
+    seen = Comparer(Options()).compare(produced(b"[1]", kept=False), replied(b"[2]"), TIMES)
+    assert seen.result is not None
+    assert seen.result.names == ["body bytes"]
+    assert seen.result.notes == ("body: too large to be kept",)

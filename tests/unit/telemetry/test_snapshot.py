@@ -153,6 +153,11 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
         {"rules": {"a" * 65: {}}},
         {"rules": {str(number): {} for number in range(1001)}},
         {"with_endpoints": True},
+        {"differences": []},
+        {"differences": {"status": -1}},
+        {"differences": {"\x1b[0m": 1}},
+        {"suppressed": {"a" * 1025: 1}},
+        {"suppressed": {str(number): 1 for number in range(502)}},
     ],
 )
 def test_a_forged_field_is_refused(snapshot: Snapshot, change: dict[str, Any]) -> None:

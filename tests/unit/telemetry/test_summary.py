@@ -8,7 +8,7 @@ import pytest
 from shadow_agent.telemetry.ledger import Ledger
 from shadow_agent.telemetry.run import BpfCost, Cost, Interruption, ProcessCost, Run
 from shadow_agent.telemetry.snapshot import Snapshot
-from shadow_agent.telemetry.summary import render_summary, statuses, summary_json
+from shadow_agent.telemetry.summary import differences, render_summary, statuses, summary_json
 
 CONTRACT = {
     "version",
@@ -119,6 +119,14 @@ def test_cost_without_comparisons(run: Run) -> None:
     """Nothing compared has no cost per comparison."""
     made = summary_json(run, Ledger(), Snapshot(), duration_s=1.0, cost=Cost(1.0, 1))
     assert made["agent"]["cpu_us_per_compared"] is None
+
+
+def test_differences_come_commonest_first() -> None:
+    """Fifty of them, and the sum of the rest."""
+    found = differences({f"body $.m{n} value": n + 1 for n in range(60)} | {"other": 5})
+    assert next(iter(found)) == "body $.m59 value"
+    assert (len(found), found["other"]) == (51, 5 + sum(range(1, 11)))
+    assert differences({}) == {}
 
 
 def test_statuses_beyond_the_table_are_mismatches() -> None:

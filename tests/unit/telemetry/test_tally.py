@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from shadow_agent.compare.difference import Difference, Kind, Part, Result
 from shadow_agent.telemetry.ledger import Ledger
 from shadow_agent.telemetry.reasons import LatencyUnknown, Outcome
-from shadow_agent.telemetry.snapshot import OTHER_STATUSES, decode, encode
+from shadow_agent.telemetry.snapshot import (
+    MAX_DIFFERENCES,
+    OTHER_DIFFERENCES,
+    OTHER_STATUSES,
+    decode,
+    encode,
+    merge,
+)
 from shadow_agent.telemetry.tally import MAX_DIFFERING_PAIRS, Tally
 
 
@@ -86,3 +94,43 @@ def test_unknown_latency_is_counted_by_reason() -> None:
     tally.latency_unknown(LatencyUnknown.RETRANSMITTED)
     tally.latency_unknown(LatencyUnknown.NO_SYN)
     assert tally.snapshot(Ledger()).latency_unknown == {"no_syn": 2, "retransmitted": 1}
+
+
+def _result(*names: str, suppressed: str = "") -> Result:
+    return Result(
+        tuple(
+            Difference(Part.BODY, name, Kind.VALUE, name, "1", "2", suppressed) for name in names
+        ),
+        0,
+        (),
+    )
+
+
+def test_pairs_are_counted_by_what_differs_in_them() -> None:
+    """What does not count stands apart, with its reason; the supervisor reads both."""
+    tally = Tally()
+    tally.differ(_result("$.a", "$.b"))
+    tally.differ(_result("$.a"))
+    tally.differ(_result("$['€ 価格']"))
+    tally.differ(_result("$.t", suppressed="volatile time"))
+    tally.differ(None)
+    read = decode(encode(tally.snapshot(Ledger())))
+    assert read.differences == {
+        "body $.a value": 2,
+        "body $.b value": 1,
+        "body $['€ 価格'] value": 1,
+    }
+    assert read.suppressed == {"body $.t value: volatile time": 1}
+
+
+def test_names_of_differences_stay_bounded() -> None:
+    """A body makes as many names as it likes; the rest is one, also when workers are added up."""
+    tallies = [Tally(), Tally()]
+    for number, tally in enumerate(tallies):
+        for name in range(MAX_DIFFERENCES + 7):
+            tally.differ(_result(f"$.m{number}x{name}"))
+    snapshots = [decode(encode(tally.snapshot(Ledger()))) for tally in tallies]
+    assert snapshots[0].differences[OTHER_DIFFERENCES] == 7
+    whole = merge(snapshots)
+    assert len(whole.differences) <= MAX_DIFFERENCES + 1
+    assert sum(whole.differences.values()) == 2 * (MAX_DIFFERENCES + 7)
