@@ -67,7 +67,7 @@ VOCABULARY = frozenset({"telemetry.check", "telemetry.reasons"})
 
 # Libraries that compute and touch nothing.
 PARSERS = frozenset(
-    {"brotli", "dpkt", "httptools", "jsonpath_rfc9535", "orjson", "re2", "zstandard"}
+    {"brotli", "dpkt", "httptools", "jsonpath_rfc9535", "numpy", "orjson", "re2", "zstandard"}
 )
 
 # The standard library minus what reaches outside: the network, other threads, clocks, the
