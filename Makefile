@@ -5,7 +5,7 @@ OBJECTS := $(addprefix agent/shadow_agent/kernel/objects/,tap.bpf.o guard.bpf.o)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bpf demo test check fmt bench mutants fuzz docs lock clean
+.PHONY: help setup bpf demo test check fmt bench stats mutants fuzz docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ fmt: setup ## format, and fix what lint can fix
 
 bench: setup ## measure coverage, CPU, memory and production's throughput (root)
 	@$(PY) -m tests.bench $(ARGS)
+
+stats: setup ## measure the verdict's false alarms and delays, 10 minutes; ARGS="T1 T4" for some
+	@OMP_NUM_THREADS=1 $(PY) -m tests.stats $(ARGS)
 
 mutants: setup ## break one promise after the other; each must turn its test red (root)
 	@$(PY) -m tests.mutants $(ARGS)

@@ -1,42 +1,54 @@
 """Traffic on paper: production and shadow answer the same requests, many runs side by side.
 
 Latency is difficulty that both sides share, load that drifts, noise and spikes of each side by
-itself. Bursts are one side's own: pauses (all wait for their end), blips (many errors), slow spells.
+itself. Bursts are one side's own: pauses (all wait for their end), blips (many errors), spells of
+slowness.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 TICK_S = 0.05
 Floats = npt.NDArray[np.float32]
-# How long a burst lasts: a number of seconds for each of so many.
-Lengths = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long bursts last."""
+
+    kind: str
+    first: float
+    second: float = 0.0
+
+    def draw(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
+        """Seconds, of so many."""
+        if self.kind == "exponential":  # mostly short, sometimes several times the mean
+            return rng.exponential(self.first, n)
+        if self.kind == "uniform":  # anything between
+            return rng.uniform(self.first, self.second, n)
+        # a heavy tail, of that mean
+        return self.first * (self.second - 1) / self.second * (1 + rng.pareto(self.second, n))
 
 
 def exponential(mean: float) -> Lengths:
-    """Mostly short, sometimes several times the mean."""
-    return lambda rng, n: rng.exponential(mean, n)
-
-
-def fixed(seconds: float) -> Lengths:
-    """Always as long."""
-    return lambda rng, n: np.full(n, seconds)
+    """Mean."""
+    return Lengths("exponential", mean)
 
 
 def uniform(low: float, high: float) -> Lengths:
-    """Anything between."""
-    return lambda rng, n: rng.uniform(low, high, n)
+    """From, to."""
+    return Lengths("uniform", low, high)
 
 
-def pareto(mean: float, shape: float = 2.5) -> Lengths:
-    """A heavy tail."""
-    return lambda rng, n: mean * (shape - 1) / shape * (1 + rng.pareto(shape, n))
+def pareto(mean: float) -> Lengths:
+    """Mean, of shape 2.5."""
+    return Lengths("pareto", mean, 2.5)
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,6 @@ class World:
     difficulty: float = 0.6
     noise: float = 0.15
     spikes: float = 0.005
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ def blocks(world: World, seed: int) -> Iterator[Block]:
     walk = np.zeros((runs, 1))
     bad = np.zeros((runs, 1), bool)
     bad[list(world.bad) if world.bad is not None else slice(None)] = True
-    z_tail = _normal_quantile(1 - world.tail_share) * np.hypot(world.difficulty, world.noise)
+    z_tail = NormalDist().inv_cdf(1 - world.tail_share) * np.hypot(world.difficulty, world.noise)
     for number in range(world.blocks):
         at = (number + np.sort(rng.random(n))) * world.block_s
         tick = (at / TICK_S).astype(np.int64)
@@ -112,10 +123,8 @@ def blocks(world: World, seed: int) -> Iterator[Block]:
                 if world.tail:
                     factor += acts * (own > z_tail) * np.float32(world.tail)
             latency = np.exp(own + drift) * factor
-            # few: drawn by their number, not one by one
-            for _ in range(1):
-                hit = rng.random((runs, n), np.float32) < world.spikes
-                latency[hit] *= 1 + rng.exponential(3, int(hit.sum()))
+            hit = rng.random((runs, n), np.float32) < world.spikes
+            latency[hit] *= 1 + rng.exponential(3, int(hit.sum()))
             if slow is not None:
                 latency *= slow[:, tick]
             if pause is not None:
@@ -144,7 +153,7 @@ def _spells(world: World, rng: np.random.Generator) -> tuple[Floats | None, ...]
         for run in range(world.runs):
             count = rng.poisson(ticks * TICK_S / burst.every_s)
             begins = rng.integers(0, ticks, count)
-            for begin, length in zip(begins, burst.lengths(rng, count), strict=True):
+            for begin, length in zip(begins, burst.lengths.draw(rng, count), strict=True):
                 end = min(ticks, begin + max(1, round(length / TICK_S)))
                 spell = where[run, begin:end]
                 if burst.kind == "pause":
@@ -153,9 +162,3 @@ def _spells(world: World, rng: np.random.Generator) -> tuple[Floats | None, ...]
                 else:
                     spell[:] = burst.size
     return made.get("pause"), made.get("blip"), made.get("slow")
-
-
-def _normal_quantile(share: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(share)

@@ -67,15 +67,26 @@ def read(path: Path | None) -> File:
         if not SYSTEM_FILE.exists():
             return File()
         path = SYSTEM_FILE
+    text, tree = parsed(path, "--config")
+    position = Position(path, text)
+    targets = {}
+    if isinstance(tree.get("target"), dict):
+        for name, table in tree.pop("target").items():
+            targets[name] = _target(name, table, position / "target" / name)
+    return File(_settings(tree, position, KEYS), targets)
+
+
+def parsed(path: Path, flag: str) -> tuple[str, dict[str, Any]]:
+    """The text of the file that this flag names, and what it says. Raises UsageError."""
     try:
         with path.open("rb") as source:
             data = source.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(
-            f"--config {path}: {error.strerror}", "name a file that can be read"
+            f"{flag} {path}: {error.strerror}", "name a file that can be read"
         ) from error
     if len(data) > _MAX_BYTES:
-        raise UsageError(f"--config {path}: above {_MAX_BYTES} bytes", "is it the right file?")
+        raise UsageError(f"{flag} {path}: above {_MAX_BYTES} bytes", "is it the right file?")
     text = _decoded(path, data)
     try:
         tree = tomllib.loads(text)
@@ -84,12 +95,7 @@ def read(path: Path | None) -> File:
         raise UsageError(
             f"{path}:{line}: not TOML: {reason}", 'a line is KEY = "text" or a number'
         ) from error
-    position = Position(path, text)
-    targets = {}
-    if isinstance(tree.get("target"), dict):
-        for name, table in tree.pop("target").items():
-            targets[name] = _target(name, table, position / "target" / name)
-    return File(_settings(tree, position, KEYS), targets)
+    return text, tree
 
 
 def _decoded(path: Path, data: bytes) -> str:

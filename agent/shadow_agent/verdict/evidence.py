@@ -52,8 +52,10 @@ class Evidence:
         return len(self.blocks)
 
     def grow(self, scales: Floats) -> None:
-        """So many streams more. A wide scale keeps the mean of what is skewed, a narrow one
-        takes a block for its sign, whatever its size."""
+        """Add so many streams.
+
+        A wide scale keeps the mean of what is skewed, a narrow one takes a block for its sign.
+        """
         more = len(scales)
         self._wealth = np.concatenate([self._wealth, np.zeros((more, len(STAKES)))])
         self._scale = np.concatenate([self._scale, scales])

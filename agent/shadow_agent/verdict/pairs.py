@@ -46,7 +46,8 @@ class Read(NamedTuple):
 
     ts: npt.NDArray[np.int64]
     health: Bools
-    compared: Bools  # and may count
+    covered: Bools  # compared
+    compared: Bools  # and may count in a gate
     slow: Bools  # shed by the shadow's slowness
     lost: Bools  # meant to be compared and was not; `slow` among them
     repeat: Bools
@@ -68,11 +69,14 @@ def read(pairs: Pairs) -> Read:
     """What the gates need of these columns. KeyError for a column that is not there."""
     fate = as_names(pairs["fate"])
     kinds = tuple(name.partition(".")[0] for name in fate.names)
-    shed = [kind == "shed" or name == TOO_SLOW for kind, name in zip(kinds, fate.names, strict=True)]
+    shed = [
+        kind == "shed" or name == TOO_SLOW for kind, name in zip(kinds, fate.names, strict=True)
+    ]
     out = [name == "compared" or name.startswith(_OUTSIDE) for name in fate.names]
     outcome = as_names(pairs["outcome"])
     baseline = as_names(pairs["baseline_outcome"])
-    compared = fate.where(COMPARED) & truth(pairs["eligible"])
+    covered = fate.where(COMPARED)
+    compared = covered & truth(pairs["eligible"])
     repeat = truth(pairs["repeat"])
     broken = ~outcome.where(ANSWERED)
     none = baseline.where(NONE)
@@ -80,6 +84,7 @@ def read(pairs: Pairs) -> Read:
     return Read(
         ts=np.asarray(pairs["ts"], np.int64),
         health=truth(pairs["health"]),
+        covered=covered,
         compared=compared,
         slow=np.array(shed or [False])[fate.numbers],
         lost=~np.array(out or [True])[fate.numbers],
@@ -94,9 +99,14 @@ def read(pairs: Pairs) -> Read:
         candidate_error=broken | (double(pairs["shadow_status"]) >= 500),
         production_error=double(pairs["production_status"]) >= 500,
         baseline_error=baseline_broken | (double(pairs["baseline_status"]) >= 500),
-        candidate_differs=broken | _any(pairs, "status", "headers", "body"),
+        candidate_differs=broken | _any(pairs, "status_differs", "headers_differ", "body_differs"),
         baseline_differs=baseline_broken
-        | _any(pairs, "baseline_status", "baseline_headers", "baseline_body"),
+        | _any(
+            pairs,
+            "baseline_status_differs",
+            "baseline_headers_differ",
+            "baseline_body_differs",
+        ),
     )
 
 
@@ -127,7 +137,7 @@ def select(pairs: Pairs, rows: Bools) -> Pairs:
 
 
 def _any(pairs: Pairs, *names: str) -> Bools:
-    first, *rest = (truth(pairs[f"{name}_differs"]) for name in names)
+    first, *rest = (truth(pairs[name]) for name in names)
     for one in rest:
         first = first | one
     return first

@@ -19,7 +19,8 @@ def bin_of(us: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
     """The bin of each latency; what is beyond the last, and no answer at all, is in the last."""
     with np.errstate(divide="ignore"):
         found = np.log2(np.maximum(us, 1.0)) * PER_OCTAVE
-    return np.minimum(found, BINS - 1).astype(np.int64)
+    made: npt.NDArray[np.int64] = np.minimum(found, BINS - 1).astype(np.int64)
+    return made
 
 
 class Quantiles:
@@ -45,7 +46,8 @@ class Quantiles:
 
     def of(self, share: float) -> npt.NDArray[np.float64]:
         """That quantile of each segment in µs; NaN while fewer than two would be beyond it."""
-        return self.each((share,))[0]
+        made: npt.NDArray[np.float64] = self.each((share,))[0]
+        return made
 
     def each(self, shares: tuple[float, ...]) -> npt.NDArray[np.float64]:
         """Several at once: shares × segments."""

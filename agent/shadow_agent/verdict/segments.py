@@ -52,17 +52,22 @@ class Segments:
             column = as_names(pairs[dimension])
             numbers = column.numbers[judged]
             known = self._known(dimension, column, numbers)
+            if (known < 0).all():
+                continue
             segment = known[numbers]
             inside = segment >= 0
-            rows.append(judged[inside])
-            where.append(segment[inside])
+            whole = bool(inside.all())
+            rows.append(judged if whole else judged[inside])
+            where.append(segment if whole else segment[inside])
         self._share_out()
         return Entries(np.concatenate(rows), np.concatenate(where))
 
     def _known(self, dimension: str, column: Names, numbers: Ints) -> Ints:
         """For each of the column's names its segment; -1 where it has none."""
         known = np.full(max(1, len(column.names)), -1, np.int64)
-        for number in np.unique(numbers):
+        here = np.flatnonzero(np.bincount(numbers))
+        # By name: which number a name has in a batch must not matter.
+        for number in sorted(here, key=lambda one: column.names[one]):
             name = column.names[number]
             if name:
                 known[number] = self._number(f"{dimension} {name}", dimension)
