@@ -32,7 +32,7 @@ def read_gates(path: Path) -> Gates:
     """What the file says, over the defaults. Raises UsageError with the line and the fix."""
     text, tree = parsed(path, "--gates")
     place = Position(path, text)
-    gates = {gate.name: (gate,) for gate in Gates().gates}
+    gates: dict[str, tuple[Gate, ...]] = {gate.name: (gate,) for gate in Gates().gates}
     settings: dict[str, Any] = {}
     for key, value in tree.items():
         try:
