@@ -12,6 +12,7 @@ from tests.bench.figure import AT_LEAST_ALL, Figure, at_most, median
 from tests.bench.files import bodies, disorder, small
 from tests.bench.many import open_flows
 from tests.bench.policy import policy
+from tests.bench.verdict import verdict
 from tests.testbed import Testbed, nginx, pyserver, tools, traffic
 from tests.testbed.asks import Ask
 
@@ -219,4 +220,5 @@ PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "disorder": disorder,
     "policy": policy,
     "compare": compare,
+    "verdict": verdict,
 }

@@ -13,7 +13,7 @@ from shadow_agent.errors import ExitCode
 from shadow_agent.verdict.gates import LATENCY
 from shadow_agent.verdict.judge import Judge
 from shadow_agent.verdict.lost import one_sided
-from shadow_agent.verdict.segments import HEALTH
+from shadow_agent.verdict.segments import ALL, HEALTH
 
 
 class State(StrEnum):
@@ -116,7 +116,7 @@ def decide(judge: Judge, facts: Facts | None = None) -> Verdict:
     facts = facts or Facts()
     segments = _segments(judge, facts)
     gates = judge.gates
-    whole = next((one for one in segments if one.segment == "all"), None)
+    whole = next((one for one in segments if one.segment == ALL), None)
     coverage, reach = (whole.coverage, whole.reach) if whole else (None, None)
     made = [one for one in segments if one.finding is not Finding.OUTSIDE]
     worse = [one for one in made if one.finding is Finding.WORSE]
@@ -144,6 +144,30 @@ def decide(judge: Judge, facts: Facts | None = None) -> Verdict:
         state, tuple(reasons), judge.epoch, judge.blocks, gates.alpha, judge.baseline,
         coverage, reach, tuple(segments), tuple(notes),
     )  # fmt: skip
+
+
+def standing(judge: Judge, facts: Facts | None = None) -> State:
+    """The state that `decide` comes to, without the page: a millisecond, for every second."""
+    facts, gates, folder = facts or Facts(), judge.gates, judge.folder
+    if _harness(judge, facts):
+        return State.INVALID
+    names = folder.segments.names
+    judged = np.array([name != HEALTH for name in names], bool)
+    if not judged.any():
+        return State.INCONCLUSIVE
+    at = slice(0, len(judge.judged))
+    worse = judge.worse.peak.reshape(-1, folder.streams)[:, at]
+    fine = judge.fine.peak.reshape(-1, folder.streams)[:, at]
+    needed = len(judge.judged) / (gates.alpha * np.array(folder.segments.shares))
+    if (worse >= needed[:, None])[judged].any():
+        return State.NO_GO
+    waived = np.array([name in gates.waive for name in names], bool)
+    proven = (fine >= 1 / gates.alpha).all(axis=1) | waived | ~judged
+    heads, pairs, compared, lost = judge.tally.coverage[:, names.index(ALL)]
+    meant, seen = compared + lost + facts.lost_heads, heads + facts.lost_heads
+    covered = not meant or compared / meant >= gates.min_coverage
+    reached = not seen or pairs / seen >= gates.min_reach
+    return State.GO if pairs and proven.all() and covered and reached else State.INCONCLUSIVE
 
 
 def _harness(judge: Judge, facts: Facts) -> list[str]:

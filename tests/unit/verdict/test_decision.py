@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from shadow_agent.errors import ExitCode
-from shadow_agent.verdict.decision import Facts, Finding, State, Verdict, decide
+from shadow_agent.verdict.decision import Facts, Finding, State, Verdict, standing
+from shadow_agent.verdict.decision import decide as decided
 from shadow_agent.verdict.gates import Gates
 from shadow_agent.verdict.judge import Judge
 from tests.unit.verdict.rows import pairs
@@ -29,6 +30,13 @@ def _judged(blocks: int = 60, gates: Gates | None = None, *, baseline: bool = Fa
             **drawn,
         }))  # fmt: skip
     return judge
+
+
+def decide(judge: Judge, facts: Facts | None = None) -> Verdict:
+    """The page, and in every test the short form says the same."""
+    made = decided(judge, facts)
+    assert standing(judge, facts) is made.state
+    return made
 
 
 def _of(verdict: Verdict, name: str) -> Finding:

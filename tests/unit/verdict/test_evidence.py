@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from shadow_agent.verdict.evidence import HOLD, STAKES, Evidence
+from shadow_agent.verdict.evidence import STAKES, Evidence
 
 
 def _fed(sums: np.ndarray, noise: float = 1.0) -> Evidence:
@@ -46,7 +46,7 @@ def test_a_block_behind_a_burst_is_not_bet_on() -> None:
     """A burst that goes on for as long as three blocks more counts once."""
     quiet = [0.0] * 9
     once = _fed(np.array([[*quiet, 50.0, 0.0, 0.0, 0.0]])).value()
-    long = _fed(np.array([[*quiet, 50.0, *[50.0] * HOLD]])).value()
+    long = _fed(np.array([[*quiet, 50.0, 50.0, 50.0, 50.0]])).value()
     assert long == pytest.approx(once)
 
 
