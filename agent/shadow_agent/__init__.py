@@ -21,6 +21,9 @@ Replay
     The same request sent to the candidate, and what came back.
 Comparison
     Exchange against replay: status, body, latency.
+Pair, Block, Segment of traffic, Gate
+    A comparison as a row; the rows of some seconds; a part of them that is judged by itself; a
+    limit that the candidate must keep. See ``verdict``.
 
 And these for what they travel through:
 
