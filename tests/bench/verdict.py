@@ -54,7 +54,7 @@ def verdict() -> list[Figure]:
 
 def _traffic() -> list[Pairs]:
     world = World(1, _BLOCKS, rate=_RATE)
-    made = []
+    made: list[Pairs] = []
     rng = np.random.default_rng(1)
     names = tuple(f"GET /{number}" for number in range(_SEGMENTS))
     for block in blocks(world, 1):
