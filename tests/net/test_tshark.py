@@ -127,6 +127,7 @@ def test_disorder_and_copies_change_nothing(captured: Path, tmp_path: Path, seed
         return sorted(tuple(str(e[key]) for key in sorted(known)) for e in read(pcap))
 
     assert facts(moved) == facts(captured)
+    assert story(read(moved)) == tshark(captured)
     methods = {ask.method for ask in MIX}
     theirs = Counter(fact[:3] for fact in tshark(moved).elements() if fact[0] in methods)
     assert not theirs - Counter(fact[:3] for fact in story(read(moved)).elements())

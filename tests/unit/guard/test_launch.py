@@ -219,7 +219,7 @@ def test_a_cgroup_that_cannot_be_entered(cgroup: Cgroup) -> None:
 
 def test_a_broker_that_cannot_be_covered(cgroup: Cgroup) -> None:
     """The command does not run beside it."""
-    with pytest.raises(HostError, match="cover sockets: mount"):
+    with pytest.raises(HostError, match="cover sockets: mount /no/such: No such file"):
         launch.start(["/bin/true"], cgroup, NOBODY, (Path("/no/such"),))
     with pytest.raises(OSError, match="mount /no/such: No such file"):
         launch._mount("/dev/null", "/no/such", 0x1000)
